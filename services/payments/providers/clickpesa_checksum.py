@@ -122,7 +122,9 @@ def _as_text(value: Any) -> str:
     match value:
         case str():
             return value
-        case None | bool() | int() | Decimal():
+        case None | bool():
             return canonical_json(value)
+        case int() | Decimal() if (text := js_number(value)) != "null":
+            return text
         case _:
-            raise ValueError("The legacy checksum is not defined for nested values.")
+            raise ValueError("The legacy checksum is not defined for nested values, nor for numbers beyond a double.")
