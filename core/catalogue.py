@@ -59,7 +59,8 @@ def entries() -> list[CatalogueEntry]:
     _load_everything()
     with translation.override("en"):
         found = {
-            error.code: CatalogueEntry(error.status, error.code, str(error.message), "") for error in framework_errors.ALL
+            error.code: CatalogueEntry(error.status, error.code, str(error.message), "")
+            for error in framework_errors.ALL
         }
         for leaf in _leaves(DomainError):
             is_kind = leaf.__module__ == exceptions.__name__ and leaf.code in {"conflict", "rule_violated"}

@@ -12,7 +12,7 @@ _seen: Counter[str] = Counter()
 
 
 def crash_point(name: str) -> None:
-    """Do nothing, unless the environment says `CRASH_AT=name` (or `name:2` for the second time): then SIGKILL ourselves.
+    """Do nothing, unless the environment says `CRASH_AT=name` (or `name:2` for its second time): then SIGKILL.
 
     Works only where `CRASH_POINTS_ENABLED` is set; production refuses to boot with it.
     """

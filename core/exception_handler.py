@@ -94,8 +94,5 @@ def _drf_response(exc: drf.APIException) -> Response:
         detail = exc.detail
         errors = detail if isinstance(detail, dict) else {"non_field_errors": detail}
         return error_response(error.message, error.code, error.status, errors=errors, headers=headers)
-    if isinstance(exc, drf.ParseError):
-        error = framework_errors.MALFORMED_JSON
-    else:
-        error = for_status(exc.status_code)
+    error = framework_errors.MALFORMED_JSON if isinstance(exc, drf.ParseError) else for_status(exc.status_code)
     return error_response(error.message, error.code, exc.status_code, headers=headers)

@@ -19,7 +19,9 @@ _SECRETS = [
     (re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*"), "[token]"),
     (re.compile(r"(?i)\b(bearer|basic|api-key)\s+[\w.~+/=-]{6,}"), r"\1 [secret]"),
     (
-        re.compile(r"(?i)([\"']?(?:password|secret|token|api_?key|authorization|checksum|signature|otp|code)[\"']?\s*[:=]\s*)([\"']?)[^\s,\"'}&]+"),
+        re.compile(
+            r"(?i)([\"']?(?:password|secret|token|api_?key|authorization|checksum|signature|otp|code)[\"']?\s*[:=]\s*)([\"']?)[^\s,\"'}&]+"
+        ),
         r"\1\2[secret]",
     ),
     # Connection strings: scheme://user:password@host

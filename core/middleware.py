@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.exceptions import DisallowedHost
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils import translation
@@ -88,28 +89,34 @@ class RequestMiddleware:
         )
 
 
-class AdminOnlySessionMiddleware(SessionMiddleware):
-    """Sessions exist for the admin; an API request has neither the cost nor the cookie."""
+class _AdminOnly:
+    """Sessions, CSRF forms, users by cookie and messages exist for the admin; an API request skips their cost.
+
+    The API's own proof against forged requests stands in its authenticator.
+    """
+
+    get_response: GetResponse
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return super().__call__(request) if is_admin_path(request) else self.get_response(request)
+        answer = super().__call__ if is_admin_path(request) else self.get_response  # type: ignore[misc]
+        response: HttpResponseBase = answer(request)
+        return response
 
 
-class AdminOnlyCsrfMiddleware(CsrfViewMiddleware):
-    """Django's CSRF check guards the admin's forms; the API's own stands in its authenticator."""
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return super().__call__(request) if is_admin_path(request) else self.get_response(request)
-
-    def process_view(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase | None:
-        return super().process_view(request, *args, **kwargs) if is_admin_path(request) else None  # type: ignore[arg-type]
+class AdminOnlySessionMiddleware(_AdminOnly, SessionMiddleware):  # type: ignore[misc]
+    """See `_AdminOnly`."""
 
 
-class AdminOnlyAuthenticationMiddleware(AuthenticationMiddleware):
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return super().__call__(request) if is_admin_path(request) else self.get_response(request)
+class AdminOnlyCsrfMiddleware(_AdminOnly, CsrfViewMiddleware):  # type: ignore[misc]
+    """See `_AdminOnly`."""
+
+    def process_view(self, request: HttpRequest, *args: Any) -> HttpResponseForbidden | None:
+        return super().process_view(request, *args) if is_admin_path(request) else None
 
 
-class AdminOnlyMessageMiddleware(MessageMiddleware):
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return super().__call__(request) if is_admin_path(request) else self.get_response(request)
+class AdminOnlyAuthenticationMiddleware(_AdminOnly, AuthenticationMiddleware):  # type: ignore[misc]
+    """See `_AdminOnly`."""
+
+
+class AdminOnlyMessageMiddleware(_AdminOnly, MessageMiddleware):  # type: ignore[misc]
+    """See `_AdminOnly`."""

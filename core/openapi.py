@@ -89,9 +89,7 @@ def operation(
             "results": [example],
             "pagination": {"next_cursor": "WzAsIjIwMjYi", "previous_cursor": None, "page_size": 20},
         }
-    told = [
-        OpenApiExample(name, value=value, request_only=True) for name, value in (request_examples or {}).items()
-    ]
+    told = [OpenApiExample(name, value=value, request_only=True) for name, value in (request_examples or {}).items()]
     if response is not None:
         told.append(OpenApiExample("Success", value=example, response_only=True, status_codes=[str(status)]))
 
@@ -204,7 +202,11 @@ def _wrap_successes(spec: dict[str, Any], message: str) -> None:
         data = content.get("schema") or {"type": "null"}
         content["schema"] = {
             "type": "object",
-            "properties": {"status": {"type": "string", "const": "success"}, "message": {"type": "string"}, "data": data},
+            "properties": {
+                "status": {"type": "string", "const": "success"},
+                "message": {"type": "string"},
+                "data": data,
+            },
             "required": ["status", "message", "data"],
         }
         examples = content.setdefault("examples", {"Success": {"value": None}})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import IO, Any, ClassVar
+from typing import IO, Any
 
 import orjson
 from django.conf import settings
@@ -40,7 +40,10 @@ def parse_json(raw: bytes) -> Any:
     """Parse a request body, or raise `Malformed`: invalid JSON, NUL or lone surrogates, nesting beyond the limit."""
     try:
         # Only a body with more brackets than the limit can be deeper than it; most are never walked.
-        if raw.count(b"[") + raw.count(b"{") > settings.API_MAX_JSON_DEPTH and _depth(raw) > settings.API_MAX_JSON_DEPTH:
+        if (
+            raw.count(b"[") + raw.count(b"{") > settings.API_MAX_JSON_DEPTH
+            and _depth(raw) > settings.API_MAX_JSON_DEPTH
+        ):
             raise _refusal(framework_errors.TOO_DEEP)
         value = orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -96,7 +99,7 @@ def read_limited(stream: IO[bytes], limit: int) -> bytes:
 class StrictJSONParser(BaseParser):
     """The only parser of the API."""
 
-    media_type: ClassVar[str] = "application/json"
+    media_type = "application/json"
 
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None

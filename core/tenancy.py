@@ -9,7 +9,7 @@ The authenticator or the outbox relay opens the scope. Headers, paths and bodies
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -96,11 +96,11 @@ def _set_row_scope(tenant_id: UUID | str | None) -> str:
         return str(cursor.fetchone()[0])
 
 
-def tenant_atomic(function: Any) -> Any:
-    """Decorator: run a use case in `tenant_transaction`. Direct `transaction.atomic` in apps would skip the second wall."""
+def tenant_atomic(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorator: run a use case in `tenant_transaction`. A bare `transaction.atomic` would skip the second wall."""
 
     @wraps(function)
-    def inside(*args: Any, **kwargs: Any) -> Any:
+    def inside(*args: P.args, **kwargs: P.kwargs) -> R:
         with tenant_transaction():
             return function(*args, **kwargs)
 
@@ -139,17 +139,18 @@ class TenantModel(models.Model):
         base_manager_name = "objects"
         default_manager_name = "objects"
 
-    def claim_for_current_tenant(self) -> None:
-        """Give a new row to the tenant in scope; refuse to touch another tenant's."""
-        tenant_id = current_tenant_id()
-        if self.tenant_id is None:
-            self.tenant_id = tenant_id
-        elif self.tenant_id != tenant_id:
-            raise TenantContextMissing("A row of another tenant cannot be written in this scope.")
-
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.claim_for_current_tenant()
         super().save(*args, **kwargs)
+
+    def claim_for_current_tenant(self) -> None:
+        """Give a new row to the tenant in scope; refuse to touch another tenant's."""
+        tenant_id = current_tenant_id()
+        owner: UUID | None = self.tenant_id
+        if owner is None:
+            self.tenant_id = tenant_id
+        elif owner != tenant_id:
+            raise TenantContextMissing("A row of another tenant cannot be written in this scope.")
 
 
 def row_level_security(*tables: str) -> Sequence[Any]:

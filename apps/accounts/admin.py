@@ -32,7 +32,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
 
 
 @admin.register(AuthSession)
-class AuthSessionAdmin(ModelAdmin):
+class AuthSessionAdmin(ModelAdmin):  # type: ignore[misc]
     list_display = ("user", "transport", "tenant", "created_at", "last_used_at", "expires_at", "revoked_at")
     list_filter = ("transport", "revoked_reason")
     search_fields = ("user__email", "id")

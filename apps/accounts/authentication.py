@@ -30,7 +30,10 @@ def bearer_token(request: Request) -> str | None:
 
 
 class SessionTokenAuthentication(BaseAuthentication):
-    """Bearer header first; without one, the access cookie with its proof. A bad header never falls back to the cookie."""
+    """Bearer header first; without one, the access cookie with its proof.
+
+    A bad header never falls back to the cookie.
+    """
 
     def authenticate(self, request: Request) -> tuple[User, Principal] | None:
         raw = bearer_token(request)

@@ -32,7 +32,7 @@ class UserManager(BaseUserManager["User"]):
 class User(BaseModel, AbstractBaseUser, PermissionsMixin):
     """A person. Signs in by e-mail."""
 
-    email = models.EmailField(max_length=254)
+    email = models.EmailField(max_length=254, unique=True, help_text="Stored in lower case.")
     first_name = models.CharField(max_length=100, blank=True)
     last_name = models.CharField(max_length=100, blank=True)
     phone = models.CharField(max_length=16, blank=True, help_text="E.164. Unverified until the person proves it.")
@@ -47,8 +47,10 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     class Meta:
-        constraints = [models.UniqueConstraint(Lower("email"), name="user_email_once")]
-        indexes = [models.Index(fields=["email"], name="user_email")]
+        constraints = [
+            # Unique means unique whatever the spelling, so nothing but lower case may get in, from anywhere.
+            models.CheckConstraint(condition=models.Q(email=Lower("email")), name="user_email_lower_case")
+        ]
 
     def __str__(self) -> str:
         return self.email

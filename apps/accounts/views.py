@@ -212,9 +212,7 @@ def _transport(request: Request, wanted: str | None) -> str:
 
 
 def _sign_in(request: Request, user: Any, transport: str, *, message: Any, status: int = 200) -> Response:
-    principal, tokens = open_session(
-        user=user, transport=transport, user_agent=request.headers.get("User-Agent", "")
-    )
+    principal, tokens = open_session(user=user, transport=transport, user_agent=request.headers.get("User-Agent", ""))
     return _signed_in(request, principal, tokens, message=message, status=status)
 
 

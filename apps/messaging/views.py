@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-
-from django.conf import settings
-from django.utils.translation import gettext_lazy as _
 
 from apps.messaging.services.messages import REPORT_REFUSALS, receive_report
 from core.openapi import operation

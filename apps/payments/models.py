@@ -1,4 +1,4 @@
-"""What the tenant wants (Payment), one try (Attempt), one piece of news (Observation), and what happened (PaymentEvent)."""
+"""What the tenant wants (Payment), one try (Attempt), one piece of news (Observation), and the story (PaymentEvent)."""
 
 from __future__ import annotations
 
@@ -122,9 +122,7 @@ class Observation(TenantModel):
     received_at = models.DateTimeField(default=timezone.now)
 
     class Meta(TenantModel.Meta):
-        constraints = [
-            models.UniqueConstraint(fields=["tenant", "attempt", "fingerprint"], name="observation_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["tenant", "attempt", "fingerprint"], name="observation_once")]
 
     def __str__(self) -> str:
         return f"{self.source}: {self.status}"

@@ -87,7 +87,7 @@ class PaymentListView(APIView):
     @idempotent
     def post(self, request: Request) -> Response:
         data = StartPaymentInput.parse(request.data)
-        payment = start_payment(actor_id=request.user.pk, money=data.pop("amount"), **data)
+        payment = start_payment(actor_id=request.auth.user.pk, money=data.pop("amount"), **data)
         return success_response(PaymentOutput(payment).data, message=_("Payment started."), status=201)
 
 

@@ -148,7 +148,7 @@ PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
 # The admin looks across tenants. On PostgreSQL that takes a role which may bypass row-level security.
 ADMIN_DATABASE = "system" if env.str("DATABASE_SYSTEM_URL", default="") else "default"
 
-# --- Redis: the doorbell, the broker and the cache. Nothing is lost without it. --------------------------------------
+# --- Redis: the doorbell, the broker and the cache. Nothing is lost without it. -------------------------------------
 
 REDIS_URL = env.str("REDIS_URL", default="")
 CACHES: dict[str, Any] = {
@@ -180,7 +180,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_throttle": 1,
 }
 
-# --- Outbox -----------------------------------------------------------------------------------------------------------
+# --- Outbox ---------------------------------------------------------------------------------------------------------
 
 OUTBOX_SUBSCRIBERS = "config.events.SUBSCRIBERS"
 # Longer than the longest a handler may take (every outside call has a total deadline, 25 s at most).
@@ -193,7 +193,7 @@ IDEMPOTENCY_KEEP_HOURS = 72
 # Lets tests kill a process at a named point (`CRASH_AT`). Refused by production settings.
 CRASH_POINTS_ENABLED = False
 
-# --- API ----------------------------------------------------------------------------------------------------------------
+# --- API ------------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["apps.accounts.authentication.SessionTokenAuthentication"],
@@ -243,7 +243,7 @@ CORS_ALLOW_HEADERS = [
 ]
 CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After", "Idempotent-Replayed"]
 
-# --- Sessions and tokens ---------------------------------------------------------------------------------------------
+# --- Sessions and tokens --------------------------------------------------------------------------------------------
 
 AUTH_ACCESS_LIFETIME = timedelta(minutes=15)
 AUTH_REFRESH_LIFETIME = timedelta(days=14)  # idle
@@ -270,7 +270,7 @@ def simple_jwt(signing_key: str) -> dict[str, Any]:
     }
 
 
-# --- Payments -----------------------------------------------------------------------------------------------------------
+# --- Payments -------------------------------------------------------------------------------------------------------
 
 PAYMENT_EXPIRY = timedelta(minutes=30)
 # Waits before the first questions about an unanswered push; after the last of them the wait grows with age.
@@ -300,7 +300,7 @@ def payment_gateways(simulators_url: str | None = None) -> dict[str, Any]:
     }
 
 
-# --- Messaging ----------------------------------------------------------------------------------------------------------
+# --- Messaging ------------------------------------------------------------------------------------------------------
 
 # A text whose acceptance is uncertain waits this long for a delivery report before it is sent once more.
 SMS_CONFIRM_SECONDS = env.int("SMS_CONFIRM_SECONDS", default=300)
@@ -329,12 +329,14 @@ def sms_gateways(simulators_url: str | None = None) -> dict[str, Any]:
                 "secret_key": env.str("BEEM_SECRET_KEY", default="demo-secret" if is_local else needed),
                 "sender": env.str("BEEM_SENDER", default="FARAJA" if is_local else needed),
             },
-            "CALLBACK_TOKEN": env.str("BEEM_CALLBACK_TOKEN", default="demo-beem-callback-token" if is_local else needed),
+            "CALLBACK_TOKEN": env.str(
+                "BEEM_CALLBACK_TOKEN", default="demo-beem-callback-token" if is_local else needed
+            ),
         }
     }
 
 
-# --- Logs -----------------------------------------------------------------------------------------------------------------
+# --- Logs -----------------------------------------------------------------------------------------------------------
 
 
 def logging_config(formatter: str) -> dict[str, Any]:
@@ -357,6 +359,6 @@ def logging_config(formatter: str) -> dict[str, Any]:
     }
 
 
-# --- Admin ----------------------------------------------------------------------------------------------------------------
+# --- Admin ----------------------------------------------------------------------------------------------------------
 
 UNFOLD = {"SITE_TITLE": "Faraja", "SITE_HEADER": "Faraja", "SITE_SUBHEADER": "Payments, people and messages"}

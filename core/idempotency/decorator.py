@@ -64,7 +64,7 @@ class StoredResponse(Response):
             self.headers["Idempotent-Replayed"] = "true"
 
     @property
-    def rendered_content(self) -> bytes:
+    def rendered_content(self) -> Any:
         return self.body
 
 
@@ -121,7 +121,7 @@ def _claim(scope: str, key: str, fingerprint: str) -> bool:
                 " VALUES (%s, %s, %s, 0, %s, %s) ON CONFLICT (scope, key) DO NOTHING",
                 [scope, key, fingerprint, b"", timezone.now()],
             )
-            return cursor.rowcount == 1
+            return bool(cursor.rowcount == 1)
     except OperationalError:
         # PostgreSQL's lock_timeout (5 s), or SQLite's busy timeout: the first one has not finished.
         raise IdempotencyInProgress(retry_after=1) from None

@@ -53,7 +53,7 @@ class Listener:
         try:
             if self._pubsub is None:
                 client = redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=5)
-                self._pubsub = client.pubsub(ignore_subscribe_messages=True)
+                self._pubsub = client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
                 self._pubsub.subscribe(CHANNEL)
             deadline = time.monotonic() + seconds
             while not self._stop.is_set() and (left := deadline - time.monotonic()) > 0:

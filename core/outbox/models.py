@@ -9,7 +9,7 @@ from django.utils import timezone
 
 
 class OutboxEvent(models.Model):
-    """One event on its way to one subscriber. Retries, order and death are per row, so one bad subscriber delays nobody.
+    """One event on its way to one subscriber. Retries, order and death are per row: a bad subscriber delays nobody.
 
     Not behind row-level security: the relay reads it before it knows whose room to enter.
     """
@@ -34,9 +34,7 @@ class OutboxEvent(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["event_id", "subscriber"], name="outbox_once_per_subscriber")]
         indexes = [
-            models.Index(
-                fields=["next_at", "id"], condition=models.Q(done_at=None, dead_at=None), name="outbox_due"
-            ),
+            models.Index(fields=["next_at", "id"], condition=models.Q(done_at=None, dead_at=None), name="outbox_due"),
             models.Index(
                 fields=["aggregate", "subscriber", "id"],
                 condition=models.Q(done_at=None, dead_at=None) & ~models.Q(aggregate=""),

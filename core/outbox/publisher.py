@@ -38,8 +38,8 @@ def publish(name: str, payload: Mapping[str, Any], *, aggregate: str = "", delay
     """Write the event for each of its subscribers, and ring the relay once the transaction commits.
 
     `payload` is small JSON, ids rather than contents. `aggregate` (for example `payment:<id>`) keeps its events in
-    order, provided the caller holds that row's lock. `delay` postpones delivery. A name that `config/events.py` does not
-    know raises `KeyError`: a misspelt event would be lost silently.
+    order, provided the caller holds that row's lock. `delay` postpones delivery. A name that `config/events.py` does
+    not know raises `KeyError`: a misspelt event would be lost silently.
     """
     if not connection.in_atomic_block:
         raise NoTransaction(name)

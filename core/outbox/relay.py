@@ -101,9 +101,7 @@ def _failed(event: OutboxEvent, token: uuid.UUID, error: Exception) -> None:
         mine.update(dead_at=timezone.now(), last_error=told, lease_until=None, lease_token=None)
         logger.error("event given up", extra={"event": event.name, "subscriber": event.subscriber, "error": told})
         return
-    mine.update(
-        next_at=timezone.now() + backoff(event.attempts), last_error=told, lease_until=None, lease_token=None
-    )
+    mine.update(next_at=timezone.now() + backoff(event.attempts), last_error=told, lease_until=None, lease_token=None)
     logger.warning(
         "event will be retried",
         extra={"event": event.name, "subscriber": event.subscriber, "attempt": event.attempts, "error": told},
@@ -118,8 +116,10 @@ def backoff(attempts: int) -> timedelta:
 
 def replay(row_ids: list[int]) -> int:
     """Give dead events another life (an operator's wish); returns how many."""
-    return OutboxEvent.objects.filter(id__in=row_ids).exclude(dead_at=None).update(
-        dead_at=None, attempts=0, next_at=timezone.now()
+    return (
+        OutboxEvent.objects.filter(id__in=row_ids)
+        .exclude(dead_at=None)
+        .update(dead_at=None, attempts=0, next_at=timezone.now())
     )
 
 

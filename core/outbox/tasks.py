@@ -30,7 +30,7 @@ def deliver_event_task(row_id: int, token: str) -> None:
 def hand_over(row_id: int, token: uuid.UUID) -> None:
     """Give the event to any worker through the broker, or do it here when the broker is away."""
     try:
-        deliver_event_task.apply_async(args=[row_id, str(token)], expires=settings.OUTBOX_LEASE_SECONDS)
+        deliver_event_task.apply_async(args=(row_id, str(token)), expires=settings.OUTBOX_LEASE_SECONDS)
     except (BrokerError, OSError) as error:
         logger.warning("broker away, delivering here: %s", type(error).__name__)
         close_old_connections()

@@ -72,7 +72,24 @@ def test_a_float_is_never_money(number):
 
 @pytest.mark.parametrize(
     "units",
-    ["", " 1", "1 ", "1_000", "1,000", "١٢", "Infinity", "NaN", "1e3", "+1", ".5", "5.", "--1", True, None, [0, [1], 0]],
+    [
+        "",
+        " 1",
+        "1 ",
+        "1_000",
+        "1,000",
+        "١٢",
+        "Infinity",
+        "NaN",
+        "1e3",
+        "+1",
+        ".5",
+        "5.",
+        "--1",
+        True,
+        None,
+        [0, [1], 0],
+    ],
 )
 def test_only_plain_amounts_are_amounts(units):
     with pytest.raises(ValueError, match=r"amount|Decimal"):

@@ -331,7 +331,14 @@ def test_a_header_that_cannot_be_sent_is_refused_without_its_value():
 
 @pytest.mark.parametrize(
     "base_url",
-    ["", "api.example.com", "ftp://example.com", "https://", "https://user:secret@example.com", "https://e.com/?secret=1"],
+    [
+        "",
+        "api.example.com",
+        "ftp://example.com",
+        "https://",
+        "https://user:secret@example.com",
+        "https://e.com/?secret=1",
+    ],
 )
 def test_a_base_url_must_be_plain(base_url):
     with pytest.raises(ImproperlyConfigured) as caught:

@@ -47,9 +47,7 @@ def register(
     *, email: str, password: str, first_name: str = "", last_name: str = "", phone: str = "", language: str = "en"
 ) -> User:
     """A new person with a personal tenant, or `EmailTaken` or `PasswordTooWeak`."""
-    user = User(
-        email=email.strip().lower(), first_name=first_name, last_name=last_name, phone=phone, language=language
-    )
+    user = User(email=email.strip().lower(), first_name=first_name, last_name=last_name, phone=phone, language=language)
     check_password_strength(password=password, user=user)
     user.set_password(password)
     try:

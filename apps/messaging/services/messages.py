@@ -38,6 +38,7 @@ REPORT_REFUSALS = (NotFound, Malformed)
 @tenant_atomic
 def queue_message(*, channel: str, to: str, text: str, key: str, subject: str = "") -> Message:
     """Store a message and have it sent. A second one for the same purpose (`key`) and channel is the first one."""
+    message: Message
     message, is_new = Message.objects.get_or_create(
         tenant_id=current_tenant_id(),
         key=key,

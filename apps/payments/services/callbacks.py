@@ -37,7 +37,8 @@ ORPHAN_AFTER = timedelta(hours=24)
 def receive_callback(*, gateway: str, token: str, body: bytes, headers: Mapping[str, str]) -> None:
     """Verify and store one callback: its exact bytes, and its headers by lower-case names.
 
-    Raises `NotFound` for an address that was never given out, `WebhookRejected` for a forgery. The same news again is counted and changes nothing.
+    Raises `NotFound` for an address that was never given out, `WebhookRejected` for a forgery. The same news again is
+    counted and changes nothing.
     """
     config = settings.PAYMENT_GATEWAYS.get(gateway)
     if config is None or not hmac.compare_digest(config["CALLBACK_TOKEN"].encode(), token.encode()):

@@ -94,6 +94,7 @@ def start_payment(
     Raises `GatewayNotEnabled`, the gateway's own refusals (`AmountNotRepresentable`, `PhoneNotSupported`, ...), or
     `ClientReferenceTaken`; then nothing is stored.
     """
+    payment: Payment
     reference = new_reference()
     get_gateway(gateway).check(ChargeRequest(reference=reference, money=money, phone=phone))
     try:
