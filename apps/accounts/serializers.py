@@ -13,7 +13,8 @@ from core.serializers import InputSerializer, StrictCharField
 
 TRANSPORT_HELP = (
     "Where the tokens travel. `body`: both in the body (phones; the default without an `Origin`). "
-    "`refresh_cookie`: the refresh token in an HttpOnly cookie (the default for browsers). `cookies`: both in cookies, none in the body."
+    "`refresh_cookie`: the refresh token in an HttpOnly cookie (the default for browsers). "
+    "`cookies`: both in cookies, none in the body."
 )
 
 
