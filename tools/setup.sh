@@ -48,15 +48,18 @@ if [ "$(cat "$venv/.made-by" 2>/dev/null)" = "$identity" ] && [ ! -e "$venv/.unf
     [ "$(cat "$venv/.has-$group" 2>/dev/null)" = "$wanted" ] && exit 0
 else
     if [ -e "$venv" ]; then
+        [ -e "$venv/pyvenv.cfg" ] || [ -e "$venv/.unfinished" ] ||
+            refuse "$venv exists and is no virtual environment: name another folder with make VENV=..."
         echo "Making $venv anew: it is unfinished, or another Python made it."
         rm -rf "$venv" 2>/dev/null || refuse "The folder $venv cannot be removed: delete it and try again."
     fi
+    # Left in place by an interruption, here or while installing; the next run then starts over.
+    mkdir -p "$venv" && : >"$venv/.unfinished"
     "$python" -m venv "$venv" || refuse "$python could not make the virtual environment $venv."
     printf '%s\n' "$identity" >"$venv/.made-by"
 fi
 
 echo "Installing requirements/$group.txt into $venv."
-# Left in place by an interruption; the next run then starts over.
 : >"$venv/.unfinished"
 "$venv/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt ||
     refuse "The installer uv could not be installed: see above (is a package index reachable?)."
