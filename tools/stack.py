@@ -84,10 +84,10 @@ def stack(env: Mapping[str, str], place: Place, *, web_workers: int = 1, has_bro
     python = [sys.executable, "-m"]
     web = [*python, "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(place.port)]
     web += ["--workers", str(web_workers), "--blocking-threads", "4", "--no-ws", "--workers-kill-timeout", "5"]
-    worker = [*python, "celery", "-A", "config", "worker", "--pool", "threads", "--concurrency", "4"]
+    worker = [*python, "celery", "--quiet", "-A", "config", "worker", "--pool", "threads", "--concurrency", "4"]
     # One worker has nobody to gossip with, and looking for others costs a second at every start.
     worker += ["--loglevel", "INFO", "--without-gossip", "--without-mingle"]
-    beat = [*python, "celery", "-A", "config", "beat", "--schedule", str(place.var / "celerybeat-schedule")]
+    beat = [*python, "celery", "--quiet", "-A", "config", "beat", "--schedule", str(place.var / "celerybeat-schedule")]
     simulators = [*python, "services.simulators", "--port", str(place.simulators_port)]
     relay = [sys.executable, "manage.py", "relay"]
     commands = {"simulators": simulators, "web": [*web, "config.wsgi:application"]}
