@@ -20,6 +20,9 @@ from typing import IO, Any
 
 from tools import guard as guard_script
 
+# Where nobody collects orphans (a container without an init), their group never empties: hence a limit.
+GROUP_END_SECONDS = 2.0
+
 
 class ToolError(Exception):
     """Something the person at the keyboard can put right. The text is the one sentence they see."""
@@ -123,11 +126,16 @@ class Running:
         """SIGKILL to the process and its children, at once."""
         self.signal(signal.SIGKILL)
         self.popen.wait()
-        self._guard.forget(self.popen.pid)
+        self.ended()
 
     def ended(self) -> None:
-        """Clear away what a process that ended on its own left in its group."""
-        self.signal(signal.SIGKILL)
+        """Clear away what a process that has ended left in its group, and wait until it is gone.
+
+        A child that is still dying may hold the port that the next start needs.
+        """
+        end = time.monotonic() + GROUP_END_SECONDS
+        while guard_script.send(self.popen.pid, signal.SIGKILL, group=True) and time.monotonic() < end:
+            time.sleep(0.01)
         self._guard.forget(self.popen.pid)
 
 
