@@ -2,21 +2,60 @@
 PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8000
+WEB_WORKERS ?= 1
+BASE_URL ?= http://127.0.0.1:$(PORT)
+ARGS ?=
 BIN := $(VENV)/bin
 # uv reads the system's certificates and never downloads an interpreter of its own.
 export UV_SYSTEM_CERTS ?= 1
 export UV_PYTHON_DOWNLOADS ?= never
 
-LOCK = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
+.DEFAULT_GOAL := help
+.PHONY: help run test demo lint format docs-check image-check lock clean setup-local setup-dev
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# `exec`, so that the process manager is make's own child and notices when make is killed.
+run: setup-local ## set up and start everything on this computer (PORT=8000 WEB_WORKERS=1)
+	@exec $(BIN)/python -m tools.dev --port $(PORT) --workers $(WEB_WORKERS)
+
+test: setup-dev ## the whole suite on real PostgreSQL and Redis (ARGS="-k name" to choose)
+	@exec $(BIN)/python -m tools.services -- $(BIN)/python -m pytest $(ARGS)
+
+demo: setup-local ## play a frontend over HTTP, step by step, against BASE_URL or a server of its own
+	@exec $(BIN)/python -m tools.demo --base-url $(BASE_URL)
+
+lint: setup-dev ## every check that needs no server: style, types, layers, files of deployment
+	@exec $(BIN)/python -m tools.lint
+
+format: setup-dev ## rewrite the Python files in the house style
+	@$(BIN)/ruff check -q --fix-only .
+	@$(BIN)/ruff format -q .
+
+docs-check: setup-dev ## are the error catalogue and the schema those of the code?
+	@DATABASE_URL=sqlite://:memory: $(BIN)/python manage.py check_docs
+
+image-check: ## build the image and ask it for its health (needs buildah; skips without)
+	@exec tools/image-check.sh
+
+# Versions and hashes, never a host: uv writes an index only when told to, and nothing here tells it.
+COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock"
 
-$(VENV)/.uv: requirements/uv.txt
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	@touch $@
-$(VENV)/.local: $(VENV)/.uv requirements/local.txt
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --require-hashes -r requirements/local.txt
-	@touch $@
-$(VENV)/.dev: $(VENV)/.uv requirements/dev.txt
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --require-hashes -r requirements/dev.txt
-	@touch $@
+lock: setup-local ## resolve pyproject.toml anew into requirements/*.txt (ARGS=--upgrade for the newest)
+	@$(COMPILE) $(ARGS) pyproject.toml -o requirements/base.txt
+	@$(COMPILE) $(ARGS) pyproject.toml --group local -c requirements/base.txt -o requirements/local.txt
+	@$(COMPILE) $(ARGS) pyproject.toml --group dev -c requirements/local.txt -o requirements/dev.txt
+	@echo uv | $(COMPILE) $(ARGS) - -o requirements/uv.txt
+
+clean: ## remove the virtual environment, caches and everything `make run` wrote
+	@rm -rf $(VENV) var staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+		.coverage .coverage.* htmlcov
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+setup-local:
+	@sh tools/setup.sh $(PYTHON) $(VENV) local
+
+setup-dev:
+	@sh tools/setup.sh $(PYTHON) $(VENV) dev
