@@ -353,6 +353,8 @@ def logging_config(formatter: str) -> dict[str, Any]:
         "loggers": {
             "django.server": {"handlers": ["stdout"], "propagate": False},
             "django.request": {"level": "ERROR"},  # 4xx answers stand in the request line already
+            "celery.app.trace": {"level": "WARNING"},  # a line per delivered event says nothing new
+            "celery.worker.strategy": {"level": "WARNING"},
             "httpx": {"level": "WARNING"},  # its INFO lines hold whole addresses
             "httpcore": {"level": "WARNING"},
         },
