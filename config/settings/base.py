@@ -28,7 +28,7 @@ def databases(default: str) -> dict[str, Any]:
 
 def _database(variable: str, default: str) -> dict[str, Any]:
     """The database that `variable` names, with the options that each engine needs to be safe under concurrency."""
-    config: dict[str, Any] = env.db_url(variable, default=default)
+    config: dict[str, Any] = env.db_url_config(env.str(variable, default="") or default)
     if config["ENGINE"] == "django.db.backends.sqlite3":
         # IMMEDIATE takes the write lock at BEGIN: a deferred transaction that later wants to write fails at once
         # with "database is locked", whatever the timeout.
