@@ -62,11 +62,12 @@ class Received:
 
 @dataclass(kw_only=True)
 class Receiver:
-    """Keeps every callback; answers with the statuses in `answers` first and with 200 after them."""
+    """Keeps every callback; answers after `delay` seconds, with `answers` first and with 200 after them."""
 
     url: str
     callbacks: list[Received] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
+    delay: float = 0.0
 
     def about(self, reference: str) -> list[dict[str, Any]]:
         """ClickPesa's callbacks about one reference, in their order of arrival."""
@@ -88,6 +89,7 @@ def receiving() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             body = orjson.loads(self.rfile.read(int(self.headers["Content-Length"])))
             receiver.callbacks.append(Received(path=self.path, body=body, at=time.time()))
+            time.sleep(receiver.delay)
             self.send_response(receiver.answers.pop(0) if receiver.answers else 200)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -107,8 +109,10 @@ def receiving() -> Iterator[Receiver]:
 def receiver(receiving: Receiver) -> Iterator[Receiver]:
     receiving.callbacks.clear()
     receiving.answers.clear()
+    receiving.delay = 0.0
     yield receiving
     receiving.answers.clear()
+    receiving.delay = 0.0
 
 
 @dataclass(kw_only=True)

@@ -207,8 +207,19 @@ def message(to: str, subject: str, text: str, date: str) -> bytes:
     """One message as Django's file-based backend writes it: the message, then a line of 79 dashes."""
     mail = EmailMessage()
     mail["Subject"], mail["From"], mail["To"], mail["Date"] = subject, "Faraja <no-reply@example.com>", to, date
-    mail.set_content(text)
+    mail.set_content(text, cte="8bit")  # as Django does; the default would encode long lines
     return mail.as_bytes() + b"\n" + b"-" * 79 + b"\n"
+
+
+def test_a_reset_forgets_a_callback_under_way(clickpesa, receiver):
+    receiver.delay = 0.5
+    clickpesa.initiate(clickpesa.order())
+    wait_for(lambda: receiver.about("ORD1"))
+
+    clickpesa.simulator.http.post("/simulator/reset").raise_for_status()
+
+    time.sleep(0.8)
+    assert clickpesa.simulator.http.get("/simulator/calls").json() == {"calls": []}
 
 
 EARLY, LATE = "Fri, 20 Nov 2026 10:00:00 +0000", "Fri, 20 Nov 2026 11:00:00 +0000"

@@ -228,6 +228,16 @@ def test_a_callback_is_sent_again_until_it_is_acknowledged(clickpesa, receiver):
     assert (charge["callbacks_sent"], charge["callbacks_acknowledged"]) == (3, 1)
 
 
+def test_a_slow_receiver_is_not_sent_the_same_callback_meanwhile(clickpesa, receiver):
+    receiver.delay = 0.5
+    push(clickpesa, "103")
+
+    wait_for(lambda: clickpesa.simulator.charge("ORD1")["callbacks_acknowledged"] == 2)
+    time.sleep(QUIET)
+
+    assert len(receiver.about("ORD1")) == 2
+
+
 def test_a_callback_nobody_takes_is_given_up(clickpesa, receiver):
     receiver.answers.extend([500] * 10)
     push(clickpesa, "000")
