@@ -83,6 +83,20 @@ def test_a_signal_ends_the_process_cleanly_even_with_a_held_call(number):
         assert isinstance(outcome[0], httpx.RemoteProtocolError)
 
 
+def test_a_request_that_never_ends_does_not_keep_the_process_alive(receiver):
+    with running({}) as simulator:
+        caller = ClickPesa(simulator=simulator)
+        caller.sign_in()
+        with socket.create_connection(("127.0.0.1", int(simulator.url.rpartition(":")[2]))) as half:
+            half.sendall(
+                b"POST /clickpesa/third-parties/payments/initiate-ussd-push-request HTTP/1.1\r\nHost: x\r\n"
+                + f"Authorization: {caller.token}\r\nContent-Length: 100\r\n\r\n{{".encode()
+            )
+            time.sleep(0.3)
+
+            assert simulator.stop() == 0
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the process table of Linux")
 def test_there_is_only_one_process_so_a_kill_leaves_none(simulator):
     assert child_pids(simulator.process.pid) == []
