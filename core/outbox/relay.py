@@ -24,7 +24,7 @@ from core.crash import crash_point
 from core.logging import redact
 from core.outbox.bell import Listener
 from core.outbox.models import OutboxEvent
-from core.tenancy import enter_tenant, leave_tenant
+from core.tenancy import enter_tenant, outside_tenants
 
 logger = logging.getLogger("faraja.outbox")
 
@@ -76,10 +76,11 @@ def deliver(row_id: int, token: uuid.UUID) -> None:
     if event is None:
         return
     context.request_id.set(f"event-{event.event_id.hex[:16]}")
-    enter_tenant(event.tenant_id)
     try:
-        subscriber: Callable[..., None] = import_string(event.subscriber)
-        subscriber(**event.payload)
+        with outside_tenants():
+            enter_tenant(event.tenant_id)
+            subscriber: Callable[..., None] = import_string(event.subscriber)
+            subscriber(**event.payload)
     except RetryLater as later:
         mine.update(
             next_at=timezone.now() + later.delay, attempts=F("attempts") - 1, lease_until=None, lease_token=None
@@ -90,7 +91,6 @@ def deliver(row_id: int, token: uuid.UUID) -> None:
         crash_point("effect_done")
         mine.update(done_at=timezone.now(), lease_until=None, lease_token=None, last_error="")
     finally:
-        leave_tenant()
         context.request_id.set("")
 
 
