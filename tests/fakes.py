@@ -1,4 +1,4 @@
-"""A payment gateway that answers as a test says. For what no simulator can be told exactly: which call fails, and how."""
+"""A payment gateway that answers as a test says: for what no simulator can be told exactly (which call fails, how)."""
 
 from __future__ import annotations
 

@@ -370,7 +370,7 @@ def test_a_cookie_without_proof_of_our_page_does_nothing(client, member, headers
     login(client, member)
     before = client.cookies["refresh"].value
 
-    response = post(client, path, **headers)
+    response = client.post(f"{AUTH}/{path}/", {}, format="json", headers=headers)
 
     assert response.status_code == 403
     assert response.json()["code"] == "csrf_failed"
@@ -400,9 +400,9 @@ def test_a_refused_refresh_never_clears_the_cookies(client, member):
 
 def test_signing_out_clears_the_cookies(client, member):
     login(client, member, transport="cookies")
-    headers = {"Origin": ORIGIN, "X-CSRF-Token": client.cookies["csrf"].value}
+    csrf = client.cookies["csrf"].value
 
-    response = post(client, "logout", **headers)
+    response = post(client, "logout", None, Origin=ORIGIN, **{"X-CSRF-Token": csrf})
 
     assert response.status_code == 200
     for name in ("access", "refresh", "csrf"):
@@ -412,7 +412,7 @@ def test_signing_out_clears_the_cookies(client, member):
 
 def cookie_session(client: APIClient, member: Member) -> str:
     """Sign in with all tokens in cookies; returns the CSRF token."""
-    return login(client, member, transport="cookies").json()["data"]["csrf_token"]
+    return str(login(client, member, transport="cookies").json()["data"]["csrf_token"])
 
 
 def test_cookies_alone_read_and_need_proof_to_write(client, member):
@@ -441,7 +441,7 @@ def test_another_sessions_proof_is_no_proof(client, member):
     foreign = cookie_session(other, make_member())
     client.cookies["csrf"] = foreign
 
-    response = post(client, "logout", Origin=ORIGIN, **{"X-CSRF-Token": foreign})
+    response = post(client, "logout", None, Origin=ORIGIN, **{"X-CSRF-Token": foreign})
 
     assert response.json()["code"] == "csrf_failed"
 
