@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 
 from django.utils.translation import gettext_lazy as _
 
@@ -12,6 +14,12 @@ from core.exceptions import RuleViolated
 # ISO 4217 minor-unit exponents of the currencies the kit accepts. One place, because a wrong exponent is a
 # hundredfold mistake.
 EXPONENTS = {"TZS": 2, "KES": 2, "UGX": 0, "RWF": 0, "USD": 2}
+
+# What a 64-bit column holds. Far below the 28 digits at which Decimal arithmetic begins to round silently.
+LARGEST = 2**63 - 1
+
+# Decimal() itself also takes spaces, underscores, other scripts' digits and "Infinity".
+_AMOUNT = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
 
 
 class AmountNotRepresentable(RuleViolated):
@@ -33,6 +41,8 @@ class Money:
             raise TypeError("Money counts whole minor units: an int, nothing else.")
         if self.currency not in EXPONENTS:
             raise ValueError(f"Unknown currency {self.currency!r}.")
+        if abs(self.amount) > LARGEST:
+            raise ValueError("An amount of money must fit 64 bits.")
 
     @property
     def decimal(self) -> Decimal:
@@ -57,14 +67,20 @@ class Money:
     def from_units(cls, units: str | int | Decimal, currency: str) -> Money:
         """Read a provider's major-unit amount. Raises `ValueError` when it is no exact amount of `currency`.
 
-        Accepts text, whole numbers and `Decimal`; a float is refused, because its digits are already lost.
+        Accepts plain decimal text, whole numbers and `Decimal`; a float is refused: its digits are already lost.
         """
-        if isinstance(units, float):
-            raise ValueError("A float is not an amount of money; parse JSON numbers as Decimal.")
-        try:
-            minor = Decimal(units).scaleb(EXPONENTS[currency])
-        except (ArithmeticError, KeyError, TypeError) as error:
-            raise ValueError(f"Not an amount of {currency}: {units!r}") from error
-        if not minor.is_finite() or minor != minor.to_integral_value():
-            raise ValueError(f"Not an exact amount of {currency}: {units!r}")
-        return cls(int(minor), currency)
+        if isinstance(units, bool) or not isinstance(units, str | int | Decimal):
+            raise ValueError("An amount of money is text, an int or a Decimal; parse JSON numbers as Decimal.")
+        if not isinstance(currency, str) or currency not in EXPONENTS:
+            raise ValueError(f"Unknown currency {currency!r}.")
+        if isinstance(units, str) and not _AMOUNT.fullmatch(units):
+            raise ValueError(f"Not an amount of {currency}: {units[:40]!r}")
+        value = Decimal(units)
+        # Bounded first: 1e999999 is a number too. Then as a fraction: Decimal arithmetic rounds past 28 digits.
+        _sign, digits, exponent = value.as_tuple()
+        if not isinstance(exponent, int) or len(digits) > 40 or abs(exponent) > 40:
+            raise ValueError(f"Not an amount of {currency}.")
+        minor = Fraction(value) * 10 ** EXPONENTS[currency]
+        if minor.denominator != 1:
+            raise ValueError(f"Not an exact amount of {currency}: {value}")
+        return cls(minor.numerator, currency)

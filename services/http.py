@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json as json_module
+import logging
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from decimal import Decimal
+from string import Formatter
+from typing import Any
+from urllib.parse import quote, urlencode
 
+import httpcore
+import httpx
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from core.exceptions import Unavailable
 
+logger = logging.getLogger("faraja.http")
+# At DEBUG the libraries print request and response headers, credentials included.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+CONNECT_TIMEOUT = WRITE_TIMEOUT = POOL_TIMEOUT = 2.0  # seconds each
+READ_TIMEOUT = 10.0  # seconds of silence
+OVERHEAD = 5.0  # seconds a whole call may take beyond its read timeout
+BODY_CAP = 1024 * 1024  # bytes
+MAX_CONNECTIONS = 20
+# Below the five seconds after which Node servers hang up: a request that meets a closing connection may or may not
+# have been read, and would end as OutcomeUnknown for nothing.
+KEEP_ALIVE = 3.0
+MAX_DEPTH = 32  # no provider nests its JSON nearly as deep
+
 
 class GatewayUnavailable(Unavailable):
-    """Nothing reached the provider (name lookup, connection, TLS): trying again is safe."""
+    """Nothing reached the provider, or nothing but a question did: trying again is safe."""
 
     code = "gateway_unavailable"
     message = _("The provider cannot be reached right now. Please try again.")
@@ -28,5 +55,348 @@ class OutcomeUnknown(Unavailable):
 class Delivery:
     """One callback as it arrived: the exact bytes, and headers with lower-case names."""
 
-    body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a provider answered, whatever the status. Header names are lower-case.
+
+    `is_question`: the call changed nothing at the provider, so silence after it is harmless.
+    """
+
+    status: int
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    is_question: bool = False
+
+    def json(self) -> Any:
+        """The body as JSON with exact numbers (see `read_json`), or None when it is not readable as such."""
+        return read_json(self.body)
+
+    @property
+    def is_success(self) -> bool:
+        """A 2xx."""
+        return 200 <= self.status < 300
+
+    def silence(self) -> Unavailable:
+        """The error for an answer that tells us nothing: `GatewayUnavailable` for a question, else `OutcomeUnknown`."""
+        return GatewayUnavailable() if self.is_question else OutcomeUnknown()
+
+    def refuse_unusable(self) -> None:
+        """Return only for an answer given on purpose: a 2xx with JSON in it, or a 4xx. Otherwise raise.
+
+        429 is `GatewayUnavailable` (the provider declined to look, and says when to return). Redirects, 408, 5xx and an
+        unreadable 2xx are silence: somebody answered, but nobody said what became of the request.
+        """
+        if self.status == 429:
+            wait = self.headers.get("retry-after", "")
+            # Seconds only; the date form and absurd waits are left to our own backoff.
+            raise GatewayUnavailable(
+                retry_after=int(wait) if wait.isascii() and wait.isdigit() and len(wait) < 6 else None
+            )
+        if self.is_success:
+            if self.json() is None:
+                raise self.silence()
+        elif not 400 <= self.status < 500 or self.status == 408:
+            raise self.silence()
+
+
+class HttpClient:
+    """Calls to one provider under `base_url`. Thread-safe; one per gateway instance, living as long as the process.
+
+    `httpx.Client` is not used, only the engine beneath it: what the client adds (cookies, redirects, the environment's
+    proxies, decompression, a log line with the whole URL) is what must not happen here, and its timeouts, which begin
+    anew with every byte, cannot express a deadline.
+
+    Each call may wait 2 s for a free connection, 2 s per address to connect, 2 s to write and `read_timeout` for each
+    read; all of it ends at `deadline` seconds (default: `read_timeout` + 5), however slowly the peer drips. Only name
+    lookup is beyond reach: the operating system's own limits apply to it. There are no retries. TLS is verified
+    against certifi's roots; the environment is not consulted.
+    """
+
+    def __init__(self, base_url: str, *, read_timeout: float = READ_TIMEOUT, deadline: float | None = None) -> None:
+        """Raise `ImproperlyConfigured` unless `base_url` is http(s)://host[:port][/path] and nothing more."""
+        try:
+            url = httpx.URL(base_url.rstrip("/"))
+            is_plain = url.scheme in ("http", "https") and url.host and not (url.userinfo or url.query or url.fragment)
+        except httpx.InvalidURL:
+            is_plain = False
+        if not is_plain:
+            # Without the value: an address with a password in it would end up in a log.
+            raise ImproperlyConfigured("A provider's base URL must look like https://host/path, without query or user.")
+        self._url = url
+        self._prefix = url.path.rstrip("/")
+        self._read_timeout, self._deadline = read_timeout, deadline
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=httpx.create_ssl_context(trust_env=False),
+            max_connections=MAX_CONNECTIONS,
+            keepalive_expiry=KEEP_ALIVE,
+            network_backend=_Backend(),
+        )
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        path_values: Mapping[str, str] | None = None,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        read_timeout: float | None = None,
+        is_question: bool | None = None,
+    ) -> Answer:
+        """One call, one answer of any status; a redirect is an answer too.
+
+        `path` is a template such as `/payments/{reference}`, filled from `path_values` with everything but unreserved
+        characters escaped; the template, not the filled path, is logged. `json` None sends no body.
+        `is_question` (default: true for GET and HEAD) says that the call changes nothing at the provider.
+
+        Raises `GatewayUnavailable` when no byte of the request can have left (name lookup, refused, TLS, no free
+        connection) or the call is a question; `OutcomeUnknown` when one may have (time out, reset, broken protocol,
+        a body above 1 MiB, the deadline). `ValueError` for a header that cannot be sent, without its value.
+        """
+        is_question = method in ("GET", "HEAD") if is_question is None else is_question
+        read_timeout = self._read_timeout if read_timeout is None else read_timeout
+        target, outgoing, body = self._target(path, path_values, params), self._headers(headers, json), _encode(json)
+        started = time.monotonic()
+        call = _Call(ends_at=started + (self._deadline or read_timeout + OVERHEAD))
+        token = _current.set(call)
+        status, failure = 0, ""
+        try:
+            with self._pool.stream(
+                method,
+                httpcore.URL(scheme=self._url.raw_scheme, host=self._url.raw_host, port=self._url.port, target=target),
+                headers=outgoing,
+                content=body,
+                extensions={
+                    "timeout": {
+                        "pool": min(POOL_TIMEOUT, call.left()),
+                        "connect": CONNECT_TIMEOUT,
+                        "write": WRITE_TIMEOUT,
+                        "read": read_timeout,
+                    }
+                },
+            ) as response:
+                status = response.status
+                return Answer(
+                    status=status,
+                    body=_read_capped(response.iter_stream()),
+                    headers={
+                        name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers
+                    },
+                    is_question=is_question,
+                )
+        except _FAILURES as error:
+            failure = type(error).__name__
+        except BaseException as error:
+            failure = type(error).__name__
+            raise
+        finally:
+            _current.reset(token)
+            self._log(method, path, status, failure, milliseconds=round((time.monotonic() - started) * 1000))
+        # Outside the except block, so that the library's error, which may quote what was received, is not chained.
+        raise GatewayUnavailable if is_question or not call.is_sent else OutcomeUnknown
+
+    def _target(self, path: str, values: Mapping[str, str] | None, params: Mapping[str, str] | None) -> bytes:
+        filled = "".join(
+            literal + (quote(values[name], safe="") if name and values else "")
+            for literal, name, _spec, _conversion in Formatter().parse(path)
+        )
+        return (self._prefix + filled + ("?" + urlencode(params) if params else "")).encode("ascii")
+
+    def _headers(self, headers: Mapping[str, str] | None, json: Any) -> list[tuple[bytes, bytes]]:
+        # "identity": a compressed body would need a second cap, on what it unfolds to.
+        outgoing = {"User-Agent": "faraja", "Accept": "application/json", "Accept-Encoding": "identity"}
+        if json is not None:
+            outgoing["Content-Type"] = "application/json"
+        for name, value in (headers or {}).items():
+            if not is_header_safe(value):
+                raise ValueError(f"The value of the header {name} cannot be sent.")
+            outgoing[name] = value
+        return [(name.encode("ascii"), value.encode("ascii")) for name, value in outgoing.items()]
+
+    def _log(self, method: str, path: str, status: int, failure: str, *, milliseconds: int) -> None:
+        """One line per call. Never a header, a body, a query value or what stands in the path's places."""
+        line = {"method": method, "host": self._url.host, "path": self._prefix + path, "status": status}
+        logger.log(
+            logging.WARNING if failure or status >= 500 else logging.INFO,
+            "%s %s%s %s %d ms",
+            method,
+            line["host"],
+            line["path"],
+            failure or status,
+            milliseconds,
+            extra={**line, "failure": failure, "milliseconds": milliseconds},
+        )
+
+
+def read_json(body: bytes | str) -> Any:
+    """JSON with exact numbers (int and `Decimal`, never float), or None when it cannot be read as JSON at all.
+
+    None also for what only Python accepts (`NaN`, `Infinity`), numbers beyond any use and nesting deeper than 32.
+    """
+    try:
+        text = body.decode("utf-8") if isinstance(body, bytes) else body
+        value = json_module.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
+    except (ValueError, ArithmeticError, RecursionError):
+        return None
+    return value if _is_shallow(value, MAX_DEPTH) else None
+
+
+def recordable(value: Any) -> Any:
+    """A copy of a `read_json` value that any JSON column can hold.
+
+    PostgreSQL refuses NUL and lone surrogates in JSON, and no encoder knows `Decimal`: the former become U+FFFD, the
+    latter text with all its digits.
+    """
+    match value:
+        case str():
+            return storable(value)
+        case Decimal():
+            return str(value)
+        case dict():
+            return {storable(str(key)): recordable(item) for key, item in value.items()}
+        case list():
+            return [recordable(item) for item in value]
+        case _:
+            return value
+
+
+def storable(text: str, *, limit: int | None = None) -> str:
+    """`text` without what a database refuses (NUL, lone surrogates), cut to `limit` characters."""
+    return text.replace("\0", "\ufffd").encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")[:limit]
+
+
+def is_header_safe(value: str) -> bool:
+    """Whether `value` can stand in a request header: printable ASCII, not padded."""
+    return value.isascii() and value.isprintable() and value == value.strip()
+
+
+@dataclass(slots=True)
+class _Call:
+    """What the sockets need to know about the call they serve."""
+
+    ends_at: float
+    is_sent: bool = False
+
+    def left(self) -> float:
+        return self.ends_at - time.monotonic()
+
+    def allow(self, timeout: float | None, late: type[Exception]) -> float:
+        """Seconds that one step may take; raise `late` when the call has none left."""
+        left = self.left()
+        if left <= 0:
+            raise late("deadline")
+        return left if timeout is None else min(timeout, left)
+
+
+# A connection is used by the thread whose call it serves, so the call travels with the thread.
+_current: ContextVar[_Call] = ContextVar("faraja_http_call")
+
+
+class _Oversize(Exception):
+    pass
+
+
+_FAILURES = (
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ConnectionNotAvailable,
+    OSError,
+    _Oversize,
+)
+
+
+class _Stream(httpcore.NetworkStream):
+    """A socket that knows when its call must end, and notes when the first byte of a request may have left."""
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, timeout=_current.get().allow(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        call = _current.get()
+        ends_at = time.monotonic() + call.allow(timeout, httpcore.WriteTimeout)
+        sock: socket.socket = self._stream.get_extra_info("socket")
+        # The library's own loop would give every partial write the full timeout again.
+        while buffer:
+            left = ends_at - time.monotonic()
+            if left <= 0:
+                raise httpcore.WriteTimeout("deadline")
+            call.is_sent = True
+            try:
+                sock.settimeout(left)
+                buffer = buffer[sock.send(buffer) :]
+            except TimeoutError as error:
+                raise httpcore.WriteTimeout("timeout") from error
+            except OSError as error:
+                raise httpcore.WriteError("reset") from error
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        allowed = _current.get().allow(timeout, httpcore.ConnectTimeout)
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout=allowed))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _Backend(httpcore.SyncBackend):
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError("name lookup") from error
+        failure: Exception = httpcore.ConnectError("no address")
+        # One address at a time, so that several dead ones together cannot outlast the call.
+        for address in dict.fromkeys(str(sockaddr[0]) for *_kind, sockaddr in found):
+            allowed = _current.get().allow(timeout, httpcore.ConnectTimeout)
+            try:
+                return _Stream(super().connect_tcp(address, port, allowed, local_address, socket_options))
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+
+def _encode(json: Any) -> bytes | None:
+    # ASCII with escapes can carry any text, lone surrogates included; floats that JSON lacks are refused.
+    if json is None:
+        return None
+    return json_module.dumps(json, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def _read_capped(chunks: Iterable[bytes]) -> bytes:
+    body = bytearray()
+    for chunk in chunks:
+        body += chunk
+        if len(body) > BODY_CAP:
+            raise _Oversize
+    return bytes(body)
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+def _is_shallow(value: Any, depth: int) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    items = value.values() if isinstance(value, dict) else value
+    return depth > 0 and all(_is_shallow(item, depth - 1) for item in items)

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, final
 
 from django.utils.translation import gettext_lazy as _
 
-from core.exceptions import NotAuthenticated
+from core.exceptions import NotAuthenticated, RuleViolated
 from core.money import Money
 from services.http import Delivery
 
@@ -54,6 +54,20 @@ class WebhookRejected(NotAuthenticated):
 
     code = "webhook_rejected"
     message = _("The callback was not accepted.")
+
+
+class CurrencyNotSupported(RuleViolated):
+    """The payment method does not take this currency."""
+
+    code = "currency_not_supported"
+    message = _("This payment method does not support this currency.")
+
+
+class PhoneNotSupported(RuleViolated):
+    """The payment method cannot reach this phone number."""
+
+    code = "phone_not_supported"
+    message = _("This payment method does not support this phone number.")
 
 
 class GatewayRefused(Exception):

@@ -69,7 +69,14 @@ class SmsGateway(ABC):
 
     @abstractmethod
     def send(self, request: SmsRequest) -> SmsResult:
-        """Hand over one text, once. No retries inside."""
+        """Hand over one text, once. No retries inside (a refused encoding may be corrected: nothing was sent)."""
+
+    @abstractmethod
+    def query_report(self, phone: str, provider_reference: str) -> SmsReport | None:
+        """What the provider knows about a message it took for `phone`, or None while it knows nothing.
+
+        A provider that cannot be asked always knows nothing. Raises `services.http.GatewayUnavailable` or `SmsRefused`.
+        """
 
     @abstractmethod
     def parse_report(self, delivery: Delivery) -> SmsReport:

@@ -1,0 +1,95 @@
+"""People and their sessions. Read before a tenant is known, so not behind row-level security."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from apps.accounts.transports import Transport
+from apps.common.models import BaseModel
+
+
+class UserManager(BaseUserManager["User"]):
+    """Users are known by e-mail, compared without regard to case."""
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        return self.get(email=(username or "").strip().lower())
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
+        user = self.model(email=email.strip().lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+
+class User(BaseModel, AbstractBaseUser, PermissionsMixin):
+    """A person. Signs in by e-mail."""
+
+    email = models.EmailField(max_length=254, unique=True, help_text="Stored in lower case.")
+    first_name = models.CharField(max_length=100, blank=True)
+    last_name = models.CharField(max_length=100, blank=True)
+    phone = models.CharField(max_length=16, blank=True, help_text="E.164. Unverified until the person proves it.")
+    language = models.CharField(max_length=2, choices=[("en", "English"), ("sw", "Swahili")], default="en")
+    is_active = models.BooleanField(default=True)
+    is_staff = models.BooleanField(default=False)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        constraints = [
+            # Unique means unique whatever the spelling, so nothing but lower case may get in, from anywhere.
+            models.CheckConstraint(condition=models.Q(email=Lower("email")), name="user_email_lower_case")
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+    def get_full_name(self) -> str:
+        return f"{self.first_name} {self.last_name}".strip()
+
+    def get_short_name(self) -> str:
+        return self.first_name or self.email
+
+
+class AuthSession(BaseModel):
+    """One login on one device: the family of its refresh tokens, and the authority on whether any token lives.
+
+    Nothing secret is stored. A refresh token is signed and names (id, generation); whoever lost an answer can be given
+    the same successor again, because it is minted from this row.
+    """
+
+    class Reason(models.TextChoices):
+        LOGOUT = "logout"
+        REUSE = "reuse"
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
+    tenant = models.ForeignKey("tenants.Tenant", on_delete=models.SET_NULL, null=True, related_name="+")
+    transport = models.CharField(max_length=20, choices=Transport.choices)
+    generation = models.PositiveIntegerField(default=1)
+    rotated_at = models.DateTimeField(default=timezone.now)
+    last_used_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(help_text="Idle limit: moves with every refresh.")
+    absolute_expires_at = models.DateTimeField(help_text="Never moves.")
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    revoked_reason = models.CharField(max_length=20, choices=Reason.choices, blank=True)
+    user_agent = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["user"], condition=models.Q(revoked_at=None), name="session_live_by_user"),
+            models.Index(fields=["absolute_expires_at"], name="session_absolute_expiry"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.transport} session {self.pk}"

@@ -1,0 +1,52 @@
+"""Questions about people and sessions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from apps.accounts.models import AuthSession, User
+from apps.tenants.selectors import role_subquery
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is asking: the session behind the token, and the role that its person has in its tenant right now."""
+
+    session: AuthSession
+    role: str | None
+
+    @property
+    def user(self) -> User:
+        return self.session.user
+
+    @property
+    def is_tenant_suspended(self) -> bool:
+        tenant = self.session.tenant
+        return tenant is not None and tenant.suspended_at is not None
+
+    @property
+    def tenant_id(self) -> UUID | None:
+        """The tenant whose room may be entered: a live one, of which the person is a member now."""
+        if self.role is None or self.is_tenant_suspended:
+            return None
+        return self.session.tenant_id
+
+
+def find_principal(*, session_id: UUID) -> Principal | None:
+    """Session, person, tenant and role in one query, or None. Whether they may pass is the caller's question."""
+    session = (
+        AuthSession.objects.select_related("user", "tenant")
+        .annotate(role=role_subquery(user_id="user_id", tenant_id="tenant_id"))
+        .filter(pk=session_id)
+        .first()
+    )
+    return None if session is None else Principal(session, session.role)
+
+
+def find_user_by_email(*, email: str) -> User | None:
+    return User.objects.filter(email=email.strip().lower()).first()
+
+
+def find_user(*, user_id: UUID) -> User | None:
+    return User.objects.filter(pk=user_id).first()

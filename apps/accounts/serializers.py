@@ -1,0 +1,79 @@
+"""What comes in and what goes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.accounts.models import User
+from apps.accounts.transports import Transport
+from core.phones import PhoneField
+from core.serializers import InputSerializer, StrictCharField
+
+TRANSPORT_HELP = (
+    "Where the tokens travel. `body`: both in the body (phones; the default without an `Origin`). "
+    "`refresh_cookie`: the refresh token in an HttpOnly cookie (the default for browsers). "
+    "`cookies`: both in cookies, none in the body."
+)
+
+
+class LoginInput(InputSerializer):
+    email = serializers.EmailField(max_length=254)
+    password = StrictCharField(max_length=1000, trim_whitespace=False, style={"input_type": "password"})
+    transport = serializers.ChoiceField(choices=Transport.choices, required=False, help_text=TRANSPORT_HELP)
+
+
+class RegisterInput(LoginInput):
+    first_name = StrictCharField(max_length=100, required=False, default="", allow_blank=True)
+    last_name = StrictCharField(max_length=100, required=False, default="", allow_blank=True)
+    phone = PhoneField(required=False, default="", allow_blank=True)
+
+
+class RefreshInput(InputSerializer):
+    refresh = StrictCharField(
+        max_length=4096, required=False, help_text="The refresh token, unless it travels in a cookie."
+    )
+
+
+class UserOutput(serializers.ModelSerializer[User]):
+    class Meta:
+        model = User
+        fields = read_only_fields = ("id", "email", "first_name", "last_name", "phone", "language", "created_at")
+
+
+class TenantOutput(serializers.Serializer[Any]):
+    """The session's tenant, and what the person is in it. Printed from a `Principal`."""
+
+    id = serializers.UUIDField(source="session.tenant.pk")
+    name = serializers.CharField(source="session.tenant.name")
+    role = serializers.ChoiceField(choices=["owner", "admin", "member"])
+
+
+class MeOutput(serializers.Serializer[Any]):
+    """A person, and the tenant they are working in (null when they belong to none). Printed from a `Principal`."""
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        return {**UserOutput(instance.user).data, "tenant": print_tenant(instance)}
+
+    def get_fields(self) -> dict[str, Any]:
+        return {**UserOutput().get_fields(), "tenant": TenantOutput(allow_null=True)}
+
+
+def print_tenant(principal: Any) -> dict[str, Any] | None:
+    return dict(TenantOutput(principal).data) if principal.role else None
+
+
+class SignedInOutput(serializers.Serializer[Any]):
+    """What a client holds after signing in. Tokens that travel in cookies are null here."""
+
+    user = UserOutput()
+    tenant = TenantOutput(allow_null=True)
+    transport = serializers.ChoiceField(choices=Transport.choices)
+    access = serializers.CharField(allow_null=True)
+    refresh = serializers.CharField(allow_null=True)
+    csrf_token = serializers.CharField(
+        allow_null=True, help_text="With `cookies`: send it as `X-CSRF-Token` on unsafe requests."
+    )
+    access_expires_at = serializers.DateTimeField()
+    refresh_expires_at = serializers.DateTimeField()

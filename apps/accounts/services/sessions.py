@@ -1,0 +1,152 @@
+"""Use cases for sessions: open, refresh, end. One row per login; rotation happens in place.
+
+Eight simultaneous refreshes with one token all get the same successor: the database lets one of them move the
+generation, and the others, finding themselves one generation behind within the grace, are given the token that the row
+now stands for. Anything older is a replay, and ends the family.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import F, Value
+from django.db.models.functions import Least
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from apps.accounts.models import AuthSession, User
+from apps.accounts.selectors import Principal, find_principal
+from apps.accounts.services.accounts import AccountInactive
+from apps.accounts.tokens import Claims, TokenInvalid, TokenPair, mint
+from apps.tenants.selectors import find_first_tenant
+from core.crash import crash_point
+from core.exceptions import NotAuthenticated
+
+logger = logging.getLogger("faraja.security")
+
+LAST_USED_EVERY = timedelta(minutes=1)
+
+
+class SessionRevoked(NotAuthenticated):
+    """The session was ended: by logout, by its owner elsewhere, or because its account is gone."""
+
+    code = "session_revoked"
+    message = _("This session has ended. Please sign in again.")
+
+
+class SessionExpired(NotAuthenticated):
+    """Not used for 14 days, or 90 days old."""
+
+    code = "session_expired"
+    message = _("This session has expired. Please sign in again.")
+
+
+class RefreshReused(NotAuthenticated):
+    """An old refresh token came back: somebody has a copy, so every token of the session is dead now."""
+
+    code = "refresh_reused"
+    message = _("This session was ended for your safety. Please sign in again.")
+
+
+def open_session(*, user: User, transport: str, user_agent: str = "") -> tuple[Principal, TokenPair]:
+    """A new login of `user`, in the tenant they joined first."""
+    now = timezone.now()
+    tenant = find_first_tenant(user_id=user.pk)
+    session = AuthSession.objects.create(
+        user=user,
+        tenant_id=tenant.pk if tenant else None,
+        transport=transport,
+        rotated_at=now,
+        last_used_at=now,
+        expires_at=now + settings.AUTH_REFRESH_LIFETIME,
+        absolute_expires_at=now + settings.AUTH_SESSION_LIFETIME,
+        user_agent=user_agent[:300],
+    )
+    principal = _principal(session.pk)
+    return principal, mint(principal.session, role=principal.role)
+
+
+def refresh_session(*, claims: Claims) -> tuple[Principal, TokenPair]:
+    """Exchange a verified refresh token for the next pair, or refuse with the reason.
+
+    Must not run inside a transaction that a refusal rolls back: ending a replayed family has to last.
+    """
+    now = timezone.now()
+    # One statement decides the race; everything after it only explains the result.
+    AuthSession.objects.filter(
+        pk=claims.session_id,
+        user_id=claims.user_id,
+        generation=claims.generation,
+        revoked_at=None,
+        expires_at__gt=now,
+        absolute_expires_at__gt=now,
+    ).update(
+        generation=F("generation") + 1,
+        rotated_at=now,
+        last_used_at=now,
+        expires_at=Least(Value(now + settings.AUTH_REFRESH_LIFETIME), F("absolute_expires_at")),
+    )
+    crash_point("session_rotated")
+    principal = _principal(claims.session_id)
+    session = principal.session
+    check_alive(principal, user_id=claims.user_id)
+    behind = session.generation - claims.generation
+    if behind < 1:
+        raise TokenInvalid
+    if behind > 1 or now - session.rotated_at > settings.AUTH_REFRESH_GRACE:
+        _revoke(session.pk, AuthSession.Reason.REUSE)
+        logger.warning("refresh token reused", extra={"session_id": str(session.pk), "behind": behind})
+        raise RefreshReused
+    return principal, mint(session, role=principal.role)
+
+
+def check_alive(principal: Principal, *, user_id: UUID) -> None:
+    """Refuse a session that is ended, expired, somebody else's, or whose person is deactivated."""
+    session, now = principal.session, timezone.now()
+    if session.user_id != user_id:
+        raise TokenInvalid
+    if not session.user.is_active:
+        raise AccountInactive
+    if session.revoked_at is not None:
+        raise RefreshReused if session.revoked_reason == AuthSession.Reason.REUSE else SessionRevoked
+    if session.expires_at <= now or session.absolute_expires_at <= now:
+        raise SessionExpired
+
+
+def authenticate_session(*, claims: Claims) -> Principal:
+    """The live session behind a verified access token, or the reason why it is not. Once per request."""
+    principal = _principal(claims.session_id)
+    check_alive(principal, user_id=claims.user_id)
+    now = timezone.now()
+    if now - principal.session.last_used_at > LAST_USED_EVERY:
+        AuthSession.objects.filter(pk=claims.session_id).update(last_used_at=now)
+    return principal
+
+
+def end_session(*, session_id: UUID) -> None:
+    """Log out. Ending a session that has ended already is fine."""
+    _revoke(session_id, AuthSession.Reason.LOGOUT)
+
+
+def _revoke(session_id: UUID, reason: AuthSession.Reason) -> None:
+    AuthSession.objects.filter(pk=session_id, revoked_at=None).update(revoked_at=timezone.now(), revoked_reason=reason)
+
+
+def _principal(session_id: UUID) -> Principal:
+    principal = find_principal(session_id=session_id)
+    if principal is None:
+        raise SessionRevoked
+    return principal
+
+
+def purge_sessions() -> int:
+    """Delete sessions past their absolute limit, a thousand at a time; returns how many."""
+    removed = 0
+    while batch := list(
+        AuthSession.objects.filter(absolute_expires_at__lt=timezone.now()).values_list("pk", flat=True)[:1000]
+    ):
+        removed += AuthSession.objects.filter(pk__in=batch).delete()[0]
+    return removed

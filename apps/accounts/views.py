@@ -1,0 +1,267 @@
+"""The HTTP face of accounts: `/api/v1/auth/...`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts import cookies
+from apps.accounts.authentication import bearer_token
+from apps.accounts.selectors import Principal, find_principal
+from apps.accounts.serializers import (
+    LoginInput,
+    MeOutput,
+    RefreshInput,
+    RegisterInput,
+    SignedInOutput,
+    UserOutput,
+    print_tenant,
+)
+from apps.accounts.services.accounts import (
+    AccountInactive,
+    EmailTaken,
+    InvalidCredentials,
+    check_credentials,
+    register,
+)
+from apps.accounts.services.sessions import (
+    RefreshReused,
+    SessionExpired,
+    SessionRevoked,
+    end_session,
+    open_session,
+    refresh_session,
+)
+from apps.accounts.tokens import Claims, TokenExpired, TokenInvalid, TokenPair, read_access, read_refresh
+from apps.accounts.transports import Transport
+from core.exceptions import NotAuthenticated
+from core.openapi import operation
+from core.response_wrapper import success_response
+from core.views import APIView
+
+USER_EXAMPLE = {
+    "id": "6f1c1b1e-6f0e-4b39-9d5a-0a8d3f5f1c11",
+    "email": "asha@example.com",
+    "first_name": "Asha",
+    "last_name": "Juma",
+    "phone": "+255712345678",
+    "language": "en",
+    "created_at": "2026-11-20T09:00:00Z",
+}
+TENANT_EXAMPLE = {"id": "b3a1f2e4-1d5c-4a53-8f0b-1f6d2a7c9e10", "name": "Asha Juma", "role": "owner"}
+SIGNED_IN_EXAMPLE = {
+    "user": USER_EXAMPLE,
+    "tenant": TENANT_EXAMPLE,
+    "transport": "body",
+    "access": "eyJhbGciOiJIUzI1NiJ9.access.signature",
+    "refresh": "eyJhbGciOiJIUzI1NiJ9.refresh.signature",
+    "csrf_token": None,
+    "access_expires_at": "2026-11-20T09:15:00Z",
+    "refresh_expires_at": "2026-12-04T09:00:00Z",
+}
+PASSWORD_EXAMPLE = "kahawa-na-chai-7"  # noqa: S105  an example for the schema
+
+
+class PublicAuthView(APIView):
+    """Endpoints that work without an access token; an outdated one in the header does not disturb them."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    def finalize_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().finalize_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+
+class RegisterView(PublicAuthView):
+    @operation(
+        id="auth_register",
+        tag="auth",
+        summary="Register and sign in",
+        request=RegisterInput,
+        request_examples={
+            "Phone app": {
+                "email": "asha@example.com",
+                "password": PASSWORD_EXAMPLE,
+                "first_name": "Asha",
+                "last_name": "Juma",
+                "phone": "+255712345678",
+            }
+        },
+        response=SignedInOutput,
+        status=201,
+        message=_("Welcome."),
+        example=SIGNED_IN_EXAMPLE,
+        errors=[EmailTaken, cookies.CsrfFailed],
+    )
+    def post(self, request: Request) -> Response:
+        data = RegisterInput.parse(request.data)
+        transport = _transport(request, data.pop("transport", None))
+        user = register(**data, language=(get_language() or "en")[:2])
+        return _sign_in(request, user, transport, message=_("Welcome."), status=201)
+
+
+class LoginView(PublicAuthView):
+    @operation(
+        id="auth_login",
+        tag="auth",
+        summary="Sign in",
+        request=LoginInput,
+        request_examples={
+            "Phone app": {"email": "asha@example.com", "password": PASSWORD_EXAMPLE},
+            "Web page": {"email": "asha@example.com", "password": PASSWORD_EXAMPLE, "transport": "cookies"},
+        },
+        response=SignedInOutput,
+        message=_("Signed in."),
+        example=SIGNED_IN_EXAMPLE,
+        errors=[InvalidCredentials, AccountInactive, cookies.CsrfFailed],
+    )
+    def post(self, request: Request) -> Response:
+        data = LoginInput.parse(request.data)
+        transport = _transport(request, data.get("transport"))
+        user = check_credentials(email=data["email"], password=data["password"])
+        return _sign_in(request, user, transport, message=_("Signed in."))
+
+
+class RefreshView(PublicAuthView):
+    @operation(
+        id="auth_refresh",
+        tag="auth",
+        summary="Exchange the refresh token for new tokens",
+        description=(
+            "Keep the new refresh token and forget the old one. If an answer is lost, repeat the request within 10 "
+            "seconds and get the same successor; an older token ends the session."
+        ),
+        request=RefreshInput,
+        request_examples={"Phone app": {"refresh": "eyJhbGciOiJIUzI1NiJ9.refresh.signature"}, "Web page": {}},
+        response=SignedInOutput,
+        message=_("Refreshed."),
+        example=SIGNED_IN_EXAMPLE,
+        errors=[
+            NotAuthenticated,
+            TokenInvalid,
+            TokenExpired,
+            SessionRevoked,
+            SessionExpired,
+            RefreshReused,
+            AccountInactive,
+            cookies.CsrfFailed,
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        raw = RefreshInput.parse(request.data or {}).get("refresh")
+        if raw is not None:
+            claims = read_refresh(raw)
+        else:
+            raw = request.COOKIES.get(cookies.refresh_cookie())
+            if raw is None:
+                raise NotAuthenticated
+            claims = read_refresh(raw)
+            _check_cookie_proof(request, claims)
+        principal, tokens = refresh_session(claims=claims)
+        return _signed_in(request, principal, tokens, message=_("Refreshed."))
+
+
+class LogoutView(PublicAuthView):
+    @operation(
+        id="auth_logout",
+        tag="auth",
+        summary="End this session",
+        description="Both tokens are dead from the next request on. Repeating it is fine. Clears the cookies.",
+        request=RefreshInput,
+        request_examples={"Phone app": {"refresh": "eyJhbGciOiJIUzI1NiJ9.refresh.signature"}, "Web page": {}},
+        message=_("Signed out."),
+        errors=[cookies.CsrfFailed],
+    )
+    def post(self, request: Request) -> Response:
+        raw = RefreshInput.parse(request.data or {}).get("refresh")
+        for claims in _sessions_to_end(request, raw):
+            end_session(session_id=claims.session_id)
+        response = success_response(message=_("Signed out."))
+        cookies.clear_cookies(request, response)
+        return response
+
+
+class MeView(APIView):
+    @operation(
+        id="auth_me",
+        tag="auth",
+        summary="Who am I?",
+        response=MeOutput,
+        message=_("This is you."),
+        example={**USER_EXAMPLE, "tenant": TENANT_EXAMPLE},
+        errors=[TokenInvalid, TokenExpired, SessionRevoked, SessionExpired, AccountInactive],
+    )
+    def get(self, request: Request) -> Response:
+        return success_response(MeOutput(request.auth).data, message=_("This is you."))
+
+
+def _transport(request: Request, wanted: str | None) -> str:
+    """Where this client's tokens travel; a browser that gets cookies must be on a page of ours."""
+    is_browser = "Origin" in request.headers
+    transport = wanted or (Transport.REFRESH_COOKIE if is_browser else Transport.BODY)
+    if transport != Transport.BODY and is_browser:
+        cookies.check_origin(request)
+    return transport
+
+
+def _sign_in(request: Request, user: Any, transport: str, *, message: Any, status: int = 200) -> Response:
+    principal, tokens = open_session(user=user, transport=transport, user_agent=request.headers.get("User-Agent", ""))
+    return _signed_in(request, principal, tokens, message=message, status=status)
+
+
+def _signed_in(
+    request: Request, principal: Principal, tokens: TokenPair, *, message: Any, status: int = 200
+) -> Response:
+    session = principal.session
+    is_body = session.transport == Transport.BODY
+    is_all_cookies = session.transport == Transport.COOKIES
+    csrf = cookies.new_csrf_token(session.pk) if is_all_cookies else None
+    data = {
+        "user": UserOutput(session.user).data,
+        "tenant": print_tenant(principal),
+        "transport": session.transport,
+        "access": None if is_all_cookies else tokens.access,
+        "refresh": tokens.refresh if is_body else None,
+        "csrf_token": csrf,
+        "access_expires_at": tokens.access_expires_at,
+        "refresh_expires_at": tokens.refresh_expires_at,
+    }
+    response = success_response(data, message=message, status=status)
+    if not is_body:
+        cookies.set_cookies(request, response, session, tokens, csrf or "")
+    return response
+
+
+def _check_cookie_proof(request: Request, claims: Claims) -> None:
+    principal = find_principal(session_id=claims.session_id)
+    if principal is None:
+        raise SessionRevoked
+    cookies.check_csrf(request, principal.session)
+
+
+def _sessions_to_end(request: Request, raw_refresh: str | None) -> list[Claims]:
+    """The sessions that this request names and proves. Tokens that are no longer good have nothing left to end."""
+    found: list[Claims] = []
+    try:
+        if raw_refresh is not None:
+            found.append(read_refresh(raw_refresh))
+        if (raw_access := bearer_token(request)) is not None:
+            found.append(read_access(raw_access))
+    except NotAuthenticated:
+        pass
+    for name, read in ((cookies.refresh_cookie(), read_refresh), (cookies.access_cookie(), read_access)):
+        if not found and (raw := request.COOKIES.get(name)):
+            try:
+                claims = read(raw)
+                _check_cookie_proof(request, claims)
+                found.append(claims)
+            except NotAuthenticated:
+                continue
+    return found

@@ -1,0 +1,35 @@
+"""Use cases for receipts: what goes out when a payment has settled."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from apps.accounts.selectors import find_user
+from apps.messaging.models import Message
+from apps.messaging.services.messages import queue_message
+from apps.payments.selectors import get_payment
+from core.tenancy import tenant_atomic
+
+
+@tenant_atomic
+def send_receipt(*, payment_id: UUID) -> None:
+    """Queue the receipt: a text to the phone that paid, an e-mail to whoever started the payment. Once per payment."""
+    payment = get_payment(payment_id=payment_id)
+    person = find_user(user_id=payment.started_by_id)
+    language = person.language if person else "en"
+    with translation.override(language):
+        told = {"amount": payment.money.display, "reference": payment.client_reference or str(payment.pk)[:8]}
+        text = _("Received %(amount)s. Reference %(reference)s. Thank you.") % told
+        queue_message(channel=Message.Channel.SMS, to=payment.phone, text=text, key=f"receipt:{payment.pk}")
+        if person is not None and person.is_active:
+            body = _("Hello,\n\nwe have received %(amount)s.\nReference: %(reference)s\n\nThank you.") % told
+            queue_message(
+                channel=Message.Channel.EMAIL,
+                to=person.email,
+                subject=_("Receipt for %(amount)s") % told,
+                text=body,
+                key=f"receipt:{payment.pk}",
+            )

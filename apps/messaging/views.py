@@ -1,0 +1,37 @@
+"""The HTTP face of messaging: where providers report."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.messaging.services.messages import REPORT_REFUSALS, receive_report
+from core.openapi import operation
+from core.parsers import PayloadTooLarge
+from core.response_wrapper import success_response
+from core.views import APIView
+
+
+class DeliveryReportView(APIView):
+    """The secret in the path names the account. The envelope's `data` holds the receipt in the provider's words."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    @operation(
+        id="delivery_report",
+        tag="callbacks",
+        summary="For SMS providers: report what became of a text",
+        message=_("Received."),
+        errors=[*REPORT_REFUSALS, PayloadTooLarge],
+    )
+    def post(self, request: Request, gateway: str, token: str) -> Response:
+        body = request.body
+        if len(body) > settings.CALLBACK_MAX_BODY_BYTES:
+            raise PayloadTooLarge
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        receipt = receive_report(gateway=gateway, token=token, body=body, headers=headers)
+        return success_response(receipt, message=_("Received."))

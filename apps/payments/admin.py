@@ -1,0 +1,71 @@
+"""Payments for operators: look, search, follow the story of one payment. Nothing here writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+
+from apps.payments.models import Attempt, InboxDelivery, Observation, Payment, PaymentEvent
+from core.admin import TenantAdmin, TenantInline
+
+
+class AttemptInline(TenantInline):
+    model = Attempt
+    fields = ("number", "gateway", "reference", "provider_reference", "status", "submitted_at", "polls", "next_poll_at")
+
+
+class PaymentEventInline(TenantInline):
+    model = PaymentEvent
+    fields = ("seq", "at", "kind", "from_status", "to_status", "cause", "actor")
+    ordering = ("seq",)
+
+
+class ObservationInline(TenantInline):
+    model = Observation
+    fields = ("received_at", "source", "status", "amount", "currency", "provider_reference", "reason")
+    ordering = ("received_at",)
+
+
+@admin.register(Payment)
+class PaymentAdmin(TenantAdmin):
+    list_display = ("created_at", "shown_amount", "status", "gateway", "phone", "client_reference", "tenant")
+    list_filter = ("status", "gateway", "tenant")
+    search_fields = ("id", "phone", "client_reference", "attempts__reference", "attempts__provider_reference")
+    date_hierarchy = "created_at"
+    ordering = ("-created_at", "-id")
+    inlines = (AttemptInline, PaymentEventInline)
+
+    @admin.display(description="amount")
+    def shown_amount(self, payment: Payment) -> str:
+        return payment.money.display
+
+
+@admin.register(Attempt)
+class AttemptAdmin(TenantAdmin):
+    list_display = ("created_at", "gateway", "reference", "status", "polls", "next_poll_at", "tenant")
+    list_filter = ("status", "gateway", "tenant")
+    search_fields = ("reference", "provider_reference")
+    ordering = ("-created_at", "-id")
+    inlines = (ObservationInline,)
+
+
+@admin.register(InboxDelivery)
+class InboxDeliveryAdmin(ModelAdmin):  # type: ignore[misc]
+    list_display = ("received_at", "gateway", "seen", "outcome", "processed_at")
+    list_filter = ("gateway", "outcome")
+    search_fields = ("id", "event_key")
+    ordering = ("-received_at",)
+    exclude = ("body",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[InboxDelivery]:
+        return super().get_queryset(request).defer("body")  # type: ignore[no-any-return]

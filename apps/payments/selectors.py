@@ -1,0 +1,52 @@
+"""Questions about payments. What the asker may see is filtered here: the tenant by the manager, in every query."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from apps.payments.models import Attempt, AttemptReference, Payment
+from core.exceptions import NotFound
+
+
+def list_payments(
+    *,
+    status: str | None = None,
+    gateway: str | None = None,
+    created_from: datetime | None = None,
+    created_until: datetime | None = None,
+) -> QuerySet[Payment]:
+    """Payments of the current tenant, newest first."""
+    payments: QuerySet[Payment] = Payment.objects.order_by("-created_at", "-pk")
+    if status is not None:
+        payments = payments.filter(status=status)
+    if gateway is not None:
+        payments = payments.filter(gateway=gateway)
+    if created_from is not None:
+        payments = payments.filter(created_at__gte=created_from)
+    if created_until is not None:
+        payments = payments.filter(created_at__lt=created_until)
+    return payments
+
+
+def get_payment(*, payment_id: UUID) -> Payment:
+    """One payment of the current tenant, or `NotFound`: a stranger's payment and a made-up id look the same."""
+    payment: Payment | None = Payment.objects.filter(pk=payment_id).first()
+    if payment is None:
+        raise NotFound
+    return payment
+
+
+def get_attempt(*, attempt_id: UUID) -> Attempt:
+    """One attempt with its payment, of the current tenant."""
+    attempt: Attempt | None = Attempt.objects.select_related("payment").filter(pk=attempt_id).first()
+    if attempt is None:
+        raise NotFound
+    return attempt
+
+
+def find_attempt_reference(*, gateway: str, reference: str) -> AttemptReference | None:
+    """Whose attempt a gateway's news is about. The only question here that needs no tenant."""
+    return AttemptReference.objects.filter(gateway=gateway, reference=reference).first()

@@ -1,0 +1,28 @@
+"""What happens when an event is heard: ids in, one use case, nothing out.
+
+Plain functions, not Celery tasks: the outbox row holds retries and order, and one Celery task carries them all.
+`**_` lets an old worker survive a newer message.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from apps.payments.services.callbacks import process_callback
+from apps.payments.services.payments import expire_payment, poll_attempt, submit_attempt
+
+
+def submit_attempt_task(*, attempt_id: str, **_: object) -> None:
+    submit_attempt(attempt_id=UUID(attempt_id))
+
+
+def poll_attempt_task(*, attempt_id: str, poll: int, **_: object) -> None:
+    poll_attempt(attempt_id=UUID(attempt_id), poll=poll)
+
+
+def expire_payment_task(*, payment_id: str, **_: object) -> None:
+    expire_payment(payment_id=UUID(payment_id))
+
+
+def process_callback_task(*, delivery_id: str, **_: object) -> None:
+    process_callback(delivery_id=UUID(delivery_id))

@@ -1,0 +1,38 @@
+"""Who may knock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from core.exceptions import NotPermitted
+from core.tenancy import find_current_tenant_id
+
+
+class NotAMember(NotPermitted):
+    """The session's tenant is gone, or its person no longer belongs to it."""
+
+    code = "not_a_member"
+    message = _("You are not a member of this organisation.")
+
+
+class TenantSuspended(NotPermitted):
+    """Platform staff have suspended the tenant."""
+
+    code = "tenant_suspended"
+    message = _("This organisation is suspended.")
+
+
+class IsTenantMember(BasePermission):
+    """The authenticator has opened a tenant's scope, which it does only for a live member of a live tenant."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if find_current_tenant_id() is not None:
+            return True
+        principal = request.auth
+        if getattr(principal, "is_tenant_suspended", False):
+            raise TenantSuspended
+        raise NotAMember

@@ -1,0 +1,25 @@
+"""Celery: carries outbox events between machines (`core.outbox.tasks`) and runs the housekeeping below."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+from celery.schedules import crontab
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
+
+app = Celery("faraja")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+# The Django fixup closes connections per task unless this exact key says otherwise.
+app.conf.CELERY_DB_REUSE_MAX = 1000
+app.autodiscover_tasks()
+
+app.conf.beat_schedule = {
+    "purge-outbox": {"task": "core.outbox.tasks.purge_outbox_task", "schedule": crontab(minute="7")},
+    "purge-idempotency-keys": {
+        "task": "core.idempotency.tasks.purge_idempotency_keys_task",
+        "schedule": crontab(minute="17"),
+    },
+    "purge-sessions": {"task": "apps.accounts.tasks.purge_sessions_task", "schedule": crontab(hour="3", minute="27")},
+}

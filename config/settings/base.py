@@ -1,0 +1,364 @@
+"""Settings shared by every environment. Whatever differs by environment stands in dev, test or prod.
+
+Every variable read here is listed in `.env.example`; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import environ
+from django.utils.translation import gettext_lazy as _
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+VAR_DIR = BASE_DIR / "var"
+env = environ.Env()
+environ.Env.read_env(BASE_DIR / ".env")
+
+
+def databases(default: str) -> dict[str, Any]:
+    """The database named by DATABASE_URL, and for the admin the one named by DATABASE_SYSTEM_URL."""
+    found = {"default": _database("DATABASE_URL", default)}
+    if env.str("DATABASE_SYSTEM_URL", default=""):
+        found["system"] = _database("DATABASE_SYSTEM_URL", default) | {"TEST": {"MIRROR": "default"}}
+    return found
+
+
+def _database(variable: str, default: str) -> dict[str, Any]:
+    """The database that `variable` names, with the options that each engine needs to be safe under concurrency."""
+    config: dict[str, Any] = env.db_url(variable, default=default)
+    if config["ENGINE"] == "django.db.backends.sqlite3":
+        # IMMEDIATE takes the write lock at BEGIN: a deferred transaction that later wants to write fails at once
+        # with "database is locked", whatever the timeout.
+        config["OPTIONS"] = {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;",
+        }
+    else:
+        # A persistent connection per thread is the largest single gain there is; the timeouts keep a silent
+        # server from holding a thread for ever.
+        config["CONN_MAX_AGE"] = 60
+        config["CONN_HEALTH_CHECKS"] = True
+        config.setdefault("OPTIONS", {}).update(
+            connect_timeout=3,
+            keepalives_idle=10,
+            keepalives_interval=3,
+            keepalives_count=3,
+            tcp_user_timeout=10_000,
+            options=(
+                f"-c statement_timeout={env.int('DATABASE_STATEMENT_TIMEOUT_MS', default=10_000)}"
+                " -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000"
+            ),
+        )
+    return config
+
+
+# --- Django ---------------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "corsheaders",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "core",
+    "core.idempotency",
+    "core.outbox",
+    "apps.common",
+    "apps.accounts",
+    "apps.tenants",
+    "apps.payments",
+    "apps.messaging",
+]
+
+MIDDLEWARE = [
+    "core.middleware.RequestMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    # Sessions, CSRF and messages serve the admin; API paths skip them.
+    "core.middleware.AdminOnlySessionMiddleware",
+    "core.middleware.AdminOnlyCsrfMiddleware",
+    "core.middleware.AdminOnlyAuthenticationMiddleware",
+    "core.middleware.AdminOnlyMessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "accounts.User"
+APPEND_SLASH = False  # a redirect would drop the body of a POST; an unknown path is a 404 in the envelope
+SILENCED_SYSTEM_CHECKS = [
+    "security.W004",  # HSTS is set in prod.py, and only there
+]
+
+# OWASP's minimum for argon2id: Django's default costs ten times as much memory and time per login.
+PASSWORD_HASHERS = ["core.hashers.OwaspArgon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("sw", _("Swahili"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+API_MAX_BODY_BYTES = 1024 * 1024
+API_MAX_JSON_DEPTH = 32
+CALLBACK_MAX_BODY_BYTES = 256 * 1024
+
+PHONE_REGION = env.str("PHONE_REGION", default="TZ")  # whose local spellings (0712...) are understood
+PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
+
+# The admin looks across tenants. On PostgreSQL that takes a role which may bypass row-level security.
+ADMIN_DATABASE = "system" if env.str("DATABASE_SYSTEM_URL", default="") else "default"
+
+# --- Redis: the doorbell, the broker and the cache. Nothing is lost without it. -------------------------------------
+
+REDIS_URL = env.str("REDIS_URL", default="")
+CACHES: dict[str, Any] = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {"socket_connect_timeout": 0.2, "socket_timeout": 0.2},
+    }
+    if REDIS_URL
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+}
+
+CELERY_BROKER_URL = REDIS_URL or "memory://"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_DB_REUSE_MAX = 1000
+CELERY_TIMEZONE = "UTC"
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_connect_timeout": 1,
+    "socket_timeout": 5,
+    # Tasks that beat sends acknowledge late; the sweep for lost ones has its own two knobs (kombu 5.7), without
+    # which a killed worker's task is not seen for minutes.
+    "visibility_timeout": 180,
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+}
+
+# --- Outbox ---------------------------------------------------------------------------------------------------------
+
+OUTBOX_SUBSCRIBERS = "config.events.SUBSCRIBERS"
+# Longer than the longest a handler may take (every outside call has a total deadline, 25 s at most).
+OUTBOX_LEASE_SECONDS = env.int("OUTBOX_LEASE_SECONDS", default=60)
+OUTBOX_POLL_SECONDS = 1.0
+OUTBOX_KEEP_DONE_DAYS = 30
+
+IDEMPOTENCY_KEEP_HOURS = 72
+
+# Lets tests kill a process at a named point (`CRASH_AT`). Refused by production settings.
+CRASH_POINTS_ENABLED = False
+
+# --- API ------------------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["apps.accounts.authentication.SessionTokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["core.renderers.EnvelopeJSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["core.parsers.StrictJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "core.openapi.EnvelopeAutoSchema",
+    "EXCEPTION_HANDLER": "core.exception_handler.exception_handler",
+    "NON_FIELD_ERRORS_KEY": "non_field_errors",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Faraja API",
+    "VERSION": "1",
+    "DESCRIPTION": (
+        "Accounts, payments and messaging over REST. Every answer is one envelope: `status`, `message`, `data`, and on "
+        "errors `code` and `errors`. Programs read `code`, which never changes; `message` is for people and follows "
+        "`Accept-Language` (English, Swahili). Every answer carries `X-Request-ID`."
+    ),
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "PREPROCESSING_HOOKS": ["core.openapi.only_versioned_paths"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "core.openapi.wrap_in_envelope",
+    ],
+    "SWAGGER_UI_SETTINGS": {"persistAuthorization": True, "displayRequestDuration": True, "tryItOutEnabled": True},
+}
+
+CORS_ALLOW_CREDENTIALS = True
+CORS_ALLOW_HEADERS = [
+    "accept",
+    "accept-language",
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "x-csrf-token",
+    "x-request-id",
+]
+CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After", "Idempotent-Replayed"]
+
+# --- Sessions and tokens --------------------------------------------------------------------------------------------
+
+AUTH_ACCESS_LIFETIME = timedelta(minutes=15)
+AUTH_REFRESH_LIFETIME = timedelta(days=14)  # idle
+AUTH_SESSION_LIFETIME = timedelta(days=90)  # absolute
+# Two tabs may refresh with the same token; within this time the second gets the first one's successor.
+AUTH_REFRESH_GRACE = timedelta(seconds=10)
+AUTH_COOKIE_SECURE = True
+
+
+def simple_jwt(signing_key: str) -> dict[str, Any]:
+    """simplejwt's settings. Rotation and revocation are ours (`apps.accounts.services.sessions`)."""
+    return {
+        "ALGORITHM": "HS256",
+        "SIGNING_KEY": signing_key,
+        "ISSUER": "faraja",
+        "AUDIENCE": "faraja-api",
+        "LEEWAY": 30,
+        "ACCESS_TOKEN_LIFETIME": AUTH_ACCESS_LIFETIME,
+        "REFRESH_TOKEN_LIFETIME": AUTH_REFRESH_LIFETIME,
+        "USER_ID_CLAIM": "sub",
+        "TOKEN_TYPE_CLAIM": "typ",
+        "AUTH_TOKEN_CLASSES": ("apps.accounts.tokens.AccessToken",),
+        "UPDATE_LAST_LOGIN": False,
+    }
+
+
+# --- Payments -------------------------------------------------------------------------------------------------------
+
+PAYMENT_EXPIRY = timedelta(minutes=30)
+# Waits before the first questions about an unanswered push; after the last of them the wait grows with age.
+PAYMENT_POLL_SECONDS: list[float] = env.list("PAYMENT_POLL_SECONDS", cast=float, default=[5, 10, 20, 40, 60])
+
+
+def payment_gateways(simulators_url: str | None = None) -> dict[str, Any]:
+    """Gateways from the environment. With `simulators_url` each address and credential has a local default."""
+
+    def read(name: str, demo: str, *, required: bool = True) -> str:
+        return str(env.str(name, default=demo if simulators_url is not None else "" if not required else env.NOTSET))
+
+    clickpesa_url = f"{simulators_url}/clickpesa/third-parties" if simulators_url is not None else CLICKPESA_LIVE_URL
+    if simulators_url is None and not env.str("CLICKPESA_CLIENT_ID", default=""):
+        return {}
+    return {
+        "clickpesa": {
+            "BACKEND": "services.payments.providers.clickpesa.ClickPesaGateway",
+            "OPTIONS": {
+                "base_url": env.str("CLICKPESA_BASE_URL", default=clickpesa_url),
+                "client_id": read("CLICKPESA_CLIENT_ID", "demo-client"),
+                "api_key": read("CLICKPESA_API_KEY", "demo-api-key"),
+                "checksum_key": read("CLICKPESA_CHECKSUM_KEY", "demo-checksum-key", required=False),
+            },
+            "CALLBACK_TOKEN": read("CLICKPESA_CALLBACK_TOKEN", "demo-clickpesa-callback-token"),
+        }
+    }
+
+
+# --- Messaging ------------------------------------------------------------------------------------------------------
+
+# A text whose acceptance is uncertain waits this long for a delivery report before it is sent once more.
+SMS_CONFIRM_SECONDS = env.int("SMS_CONFIRM_SECONDS", default=300)
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Faraja <no-reply@faraja.test>")
+
+CLICKPESA_LIVE_URL = "https://api.clickpesa.com/third-parties"
+BEEM_LIVE_SEND_URL = "https://apisms.beem.africa/v1"
+BEEM_LIVE_REPORTS_URL = "https://dlrapi.beem.africa/public/v1"
+
+
+def sms_gateways(simulators_url: str | None = None) -> dict[str, Any]:
+    """SMS gateways from the environment, as `payment_gateways` reads its own."""
+    is_local = simulators_url is not None
+    if not is_local and not env.str("BEEM_API_KEY", default=""):
+        return {}
+    send = f"{simulators_url}/beem/sms/v1" if is_local else BEEM_LIVE_SEND_URL
+    reports = f"{simulators_url}/beem/dlr/public/v1" if is_local else BEEM_LIVE_REPORTS_URL
+    needed: Any = env.NOTSET
+    return {
+        "beem": {
+            "BACKEND": "services.sms.providers.beem.BeemGateway",
+            "OPTIONS": {
+                "send_url": env.str("BEEM_SEND_URL", default=send),
+                "reports_url": env.str("BEEM_REPORTS_URL", default=reports),
+                "api_key": env.str("BEEM_API_KEY", default="demo-key" if is_local else needed),
+                "secret_key": env.str("BEEM_SECRET_KEY", default="demo-secret" if is_local else needed),
+                "sender": env.str("BEEM_SENDER", default="FARAJA" if is_local else needed),
+            },
+            "CALLBACK_TOKEN": env.str(
+                "BEEM_CALLBACK_TOKEN", default="demo-beem-callback-token" if is_local else needed
+            ),
+        }
+    }
+
+
+# --- Logs -----------------------------------------------------------------------------------------------------------
+
+
+def logging_config(formatter: str) -> dict[str, Any]:
+    """One line per record on stdout, with secrets and phone numbers masked."""
+    level = env.str("LOG_LEVEL", default="INFO")
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": "core.logging.JsonFormatter"}, "text": {"()": "core.logging.TextFormatter"}},
+        "handlers": {
+            "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": formatter}
+        },
+        "root": {"handlers": ["stdout"], "level": level},
+        "loggers": {
+            "django.server": {"handlers": ["stdout"], "propagate": False},
+            "django.request": {"level": "ERROR"},  # 4xx answers stand in the request line already
+            "httpx": {"level": "WARNING"},  # its INFO lines hold whole addresses
+            "httpcore": {"level": "WARNING"},
+        },
+    }
+
+
+# --- Admin ----------------------------------------------------------------------------------------------------------
+
+UNFOLD = {"SITE_TITLE": "Faraja", "SITE_HEADER": "Faraja", "SITE_SUBHEADER": "Payments, people and messages"}

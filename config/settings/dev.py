@@ -1,0 +1,31 @@
+"""One computer, nothing installed: SQLite, the bundled Valkey when `make run` started one, and the simulators."""
+
+from config.settings.base import *  # noqa: F403
+from config.settings.base import VAR_DIR, databases, env, logging_config, payment_gateways, simple_jwt, sms_gateways
+
+DEBUG = False  # errors are the envelope here as in production; tracebacks stand in the log
+SECRET_KEY = env.str("SECRET_KEY", default="insecure-development-secret-key-never-used-in-production")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+DATABASES = databases(f"sqlite:///{VAR_DIR / 'faraja.sqlite3'}")
+VAR_DIR.mkdir(exist_ok=True)
+
+SIMULATORS_URL = env.str("SIMULATORS_URL", default="http://127.0.0.1:8001").rstrip("/")
+PAYMENT_GATEWAYS = payment_gateways(SIMULATORS_URL)
+SMS_GATEWAYS = sms_gateways(SIMULATORS_URL)
+SMS_CONFIRM_SECONDS = env.int("SMS_CONFIRM_SECONDS", default=5)
+
+EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+EMAIL_FILE_PATH = env.str("EMAIL_FILE_PATH", default=str(VAR_DIR / "mail"))
+
+SIMPLE_JWT = simple_jwt(env.str("JWT_SIGNING_KEY", default="insecure-development-jwt-key-never-used-in-production"))
+AUTH_COOKIE_SECURE = False  # plain http on localhost
+
+CORS_ALLOWED_ORIGINS = env.list(
+    "CORS_ALLOWED_ORIGINS",
+    default=[f"http://{host}:{port}" for host in ("localhost", "127.0.0.1") for port in (3000, 5173, 8000, 8080)],
+)
+
+CRASH_POINTS_ENABLED = True
+DEMO_ACCOUNTS_ALLOWED = True
+WHITENOISE_USE_FINDERS = True
+LOGGING = logging_config("text")

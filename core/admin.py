@@ -1,0 +1,51 @@
+"""The admin looks across tenants, on purpose and only for platform staff."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin, TabularInline
+
+
+class TenantAdmin(ModelAdmin):  # type: ignore[misc]
+    """Rows of every tenant, with the tenant always visible as a column and a filter. Read-only: use cases write.
+
+    On PostgreSQL the second wall stands before the admin too; `DATABASE_SYSTEM_URL` names a role that may look over it.
+    """
+
+    list_filter: Any = ("tenant",)
+    list_select_related: Any = ("tenant",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
+        rows: QuerySet[Model] = self.model.unscoped.using(settings.ADMIN_DATABASE)
+        return rows.order_by(*self.get_ordering(request))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class TenantInline(TabularInline):  # type: ignore[misc]
+    """Rows that belong to the row shown above, read-only."""
+
+    extra = 0
+    can_delete = False
+    show_change_link = True
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
+        rows: QuerySet[Model] = self.model.unscoped.using(settings.ADMIN_DATABASE)
+        return rows.order_by(*self.get_ordering(request))
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False

@@ -1,0 +1,64 @@
+"""Production refuses to start on settings that would hurt somebody later. All faults are told at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+MIN_KEY_LENGTH = 32
+MIN_DISTINCT_CHARACTERS = 10
+MIN_CALLBACK_TOKEN_LENGTH = 22  # 128 bits in URL-safe base64
+
+
+def refuse_weak_settings(settings: Mapping[str, Any]) -> None:
+    """Raise `ImproperlyConfigured` naming every weakness of `settings`, or return."""
+    faults = list(weaknesses(settings))
+    if faults:
+        raise ImproperlyConfigured("Refusing to start in production:\n- " + "\n- ".join(faults))
+
+
+def weaknesses(settings: Mapping[str, Any]) -> Iterator[str]:
+    """One sentence per weakness, naming the variable and what to do."""
+    if settings["DEBUG"]:
+        yield "DEBUG is on; remove it."
+    for name in ("SECRET_KEY", "JWT_SIGNING_KEY"):
+        if is_weak_key(settings[name]):
+            yield f"{name} is missing or weak; set it to the output of: openssl rand -base64 48"
+    if settings["SECRET_KEY"] and settings["SECRET_KEY"] == settings["JWT_SIGNING_KEY"]:
+        yield "JWT_SIGNING_KEY equals SECRET_KEY; one leak must not open both."
+    if not settings["ALLOWED_HOSTS"] or any("*" in host for host in settings["ALLOWED_HOSTS"]):
+        yield "ALLOWED_HOSTS must name the hosts that are served, without wildcards."
+    if settings["DATABASES"]["default"]["ENGINE"] == "django.db.backends.sqlite3":
+        yield "DATABASE_URL must name a PostgreSQL server; SQLite is for one computer."
+    if not os.environ.get("EMAIL_URL"):
+        yield "EMAIL_URL is missing; e-mail would go nowhere."
+    if "*" in settings["CORS_ALLOWED_ORIGINS"] or settings.get("CORS_ALLOW_ALL_ORIGINS"):
+        yield "CORS_ALLOWED_ORIGINS must name origins, without wildcards."
+    if settings.get("CRASH_POINTS_ENABLED") or os.environ.get("CRASH_AT"):
+        yield "Crash points are for tests; unset CRASH_AT."
+    for kind in ("PAYMENT_GATEWAYS", "SMS_GATEWAYS"):
+        for code, config in settings[kind].items():
+            yield from _gateway_weaknesses(code, config)
+
+
+def is_weak_key(key: str) -> bool:
+    """Too short, too uniform, or a known default."""
+    is_default = any(word in key.lower() for word in ("insecure", "changeme", "change-me", "example"))
+    return len(key) < MIN_KEY_LENGTH or len(set(key)) < MIN_DISTINCT_CHARACTERS or is_default
+
+
+def _gateway_weaknesses(code: str, config: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in config["OPTIONS"].items():
+        variable = f"{code}_{name}".upper()
+        if name.endswith("url"):
+            if urlsplit(value).scheme != "https":
+                yield f"{variable} must be an https address; a simulator's is for development."
+        elif isinstance(value, str) and value.startswith("demo-"):
+            yield f"{variable} is a demo credential."
+    token = config["CALLBACK_TOKEN"]
+    if len(token) < MIN_CALLBACK_TOKEN_LENGTH or token.startswith("demo-"):
+        yield f"{code.upper()}_CALLBACK_TOKEN must be random; set it to the output of: openssl rand -hex 16"

@@ -1,0 +1,227 @@
+"""The schema tells the truth: envelopes around successes, every refusal with its code, examples on every operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import orjson
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema, inline_serializer
+from rest_framework import serializers
+
+from core import framework_errors
+from core.exception_handler import http_status
+from core.exceptions import DomainError
+from core.framework_errors import FrameworkError
+from core.renderers import dump_json
+from core.response_wrapper import error_envelope
+
+F = TypeVar("F", bound=Callable[..., Any])
+AnyError = type[DomainError] | FrameworkError
+ERRORS_EXTENSION, MESSAGE_EXTENSION = "x-refusals", "x-message"
+
+
+class PaginationOutput(serializers.Serializer[Any]):
+    """Where this page stands. Follow `next_cursor` until it is null."""
+
+    next_cursor = serializers.CharField(allow_null=True)
+    previous_cursor = serializers.CharField(allow_null=True)
+    page_size = serializers.IntegerField()
+
+
+PAGE_PARAMETERS = [
+    OpenApiParameter("cursor", OpenApiTypes.STR, description="From `pagination` of another page of this list."),
+    OpenApiParameter(
+        "page_size", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}, description="Rows per page."
+    ),
+]
+IDEMPOTENCY_PARAMETER = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x20-\x7e]+$"},
+    location=OpenApiParameter.HEADER,
+    required=True,
+    description=(
+        "Names this request, for example a UUID. Repeat it when you retry: the work is done once, and the same answer "
+        "comes back with `Idempotent-Replayed: true`. Kept for 72 hours."
+    ),
+)
+
+
+def refusal_example(error: AnyError) -> dict[str, Any]:
+    """The body with which a refusal is answered, in English."""
+    field = {"field": ["This field is required."]} if error is framework_errors.VALIDATION else None
+    return dict(error_envelope(message=str(error.message), code=error.code, errors=field))
+
+
+def status_of(error: AnyError) -> int:
+    return error.status if isinstance(error, FrameworkError) else http_status(error)
+
+
+def operation(
+    *,
+    id: str,
+    tag: str,
+    summary: str,
+    message: Any,
+    description: str = "",
+    request: type[serializers.BaseSerializer[Any]] | None = None,
+    request_examples: Mapping[str, Any] | None = None,
+    response: Any = None,
+    example: Any = None,
+    status: int = 200,
+    is_page: bool = False,
+    parameters: Sequence[Any] = (),
+    errors: Sequence[AnyError] = (),
+) -> Callable[[F], F]:
+    """Describe one operation: what goes in, what comes out in `data`, and the refusals it can end in.
+
+    Refusals that follow from the kind of operation (401, 404, 413, ...) are added by `wrap_in_envelope`.
+    """
+    if is_page:
+        response = inline_serializer(
+            name=f"{response.__name__.removesuffix('Output')}Page",
+            fields={"results": response(many=True), "pagination": PaginationOutput()},
+        )
+        parameters = [*parameters, *PAGE_PARAMETERS]
+        example = {
+            "results": [example],
+            "pagination": {"next_cursor": "WzAsIjIwMjYi", "previous_cursor": None, "page_size": 20},
+        }
+    told = [OpenApiExample(name, value=value, request_only=True) for name, value in (request_examples or {}).items()]
+    if response is not None:
+        told.append(OpenApiExample("Success", value=example, response_only=True, status_codes=[str(status)]))
+
+    def describe(handler: F) -> F:
+        all_parameters = list(parameters)
+        all_errors = list(errors)
+        if getattr(handler, "is_idempotent", False):
+            from core.idempotency import decorator
+
+            all_parameters.append(IDEMPOTENCY_PARAMETER)
+            all_errors += [
+                decorator.IdempotencyKeyRequired,
+                decorator.IdempotencyKeyInvalid,
+                decorator.IdempotencyKeyReused,
+                decorator.IdempotencyInProgress,
+            ]
+        refusals = [{"status": status_of(error), "example": refusal_example(error)} for error in all_errors]
+        decorated: F = extend_schema(
+            operation_id=id,
+            tags=[tag],
+            summary=summary,
+            description=description or summary,
+            request=request,
+            responses={status: OpenApiResponse(response, description=str(message))},
+            parameters=all_parameters,
+            examples=told,
+            extensions={ERRORS_EXTENSION: refusals, MESSAGE_EXTENSION: str(message)},
+        )(handler)
+        return decorated
+
+    return describe
+
+
+class EnvelopeAutoSchema(AutoSchema):
+    """drf-spectacular's schema with JSON as the only media type."""
+
+    def map_renderers(self, attribute: str) -> list[Any]:
+        return ["application/json"]
+
+
+def only_versioned_paths(endpoints: list[Any]) -> list[Any]:
+    """`/api/...` without a version answers as the newest one; documenting it twice would double every client."""
+    return [
+        endpoint for endpoint in endpoints if not (endpoint[0].startswith("/api/") and "/api/v1/" not in endpoint[0])
+    ]
+
+
+def _implied_errors(spec: Mapping[str, Any], path: str) -> list[FrameworkError]:
+    found = [framework_errors.BAD_REQUEST, framework_errors.UNAVAILABLE, framework_errors.INTERNAL]
+    if any(spec.get("security", [])):
+        found += [framework_errors.NOT_AUTHENTICATED, framework_errors.PERMISSION_DENIED]
+    if "{" in path:
+        found.append(framework_errors.NOT_FOUND)
+    if "requestBody" in spec:
+        found += [
+            framework_errors.VALIDATION,
+            framework_errors.MALFORMED_JSON,
+            framework_errors.INVALID_CHARACTERS,
+            framework_errors.TOO_DEEP,
+            framework_errors.TOO_LARGE,
+            framework_errors.UNSUPPORTED_MEDIA_TYPE,
+        ]
+    elif any(parameter["in"] == "query" for parameter in spec.get("parameters", [])):
+        found.append(framework_errors.VALIDATION)
+    return found
+
+
+def wrap_in_envelope(result: dict[str, Any], generator: Any, **_kwargs: Any) -> dict[str, Any]:
+    """Put the true shape around every success, and add every refusal with an example of its body."""
+    from core.catalogue import all_codes
+
+    result.setdefault("components", {}).setdefault("schemas", {})["Refusal"] = {
+        "type": "object",
+        "description": "Every refusal has this shape. Decide by `code`; show `message`.",
+        "properties": {
+            "status": {"type": "string", "const": "error"},
+            "message": {"type": "string"},
+            "data": {"type": ["object", "array", "null"]},
+            "code": {"type": "string", "enum": sorted(all_codes())},
+            "errors": {
+                "type": "object",
+                "description": "For `validation_error`: the fields at fault and what is wrong with each.",
+                "additionalProperties": True,
+            },
+        },
+        "required": ["status", "message", "data", "code", "errors"],
+    }
+    request_id = {
+        "description": "Name of this request in the server's log.",
+        "schema": {"type": "string"},
+        "required": True,
+    }
+    for path, methods in result["paths"].items():
+        for spec in methods.values():
+            message = spec.pop(MESSAGE_EXTENSION, "")
+            _wrap_successes(spec, message)
+            refusals = list(spec.pop(ERRORS_EXTENSION, []))
+            refusals += [
+                {"status": error.status, "example": refusal_example(error)} for error in _implied_errors(spec, path)
+            ]
+            _add_refusals(spec, refusals)
+            for response in spec["responses"].values():
+                response.setdefault("headers", {})["X-Request-ID"] = request_id
+    return result
+
+
+def _wrap_successes(spec: dict[str, Any], message: str) -> None:
+    for response in spec["responses"].values():
+        content = response.setdefault("content", {}).setdefault("application/json", {})
+        data = content.get("schema") or {"type": "null"}
+        content["schema"] = {
+            "type": "object",
+            "properties": {
+                "status": {"type": "string", "const": "success"},
+                "message": {"type": "string"},
+                "data": data,
+            },
+            "required": ["status", "message", "data"],
+        }
+        examples = content.setdefault("examples", {"Success": {"value": None}})
+        for told in examples.values():
+            told["value"] = {"status": "success", "message": message, "data": told.get("value")}
+
+
+def _add_refusals(spec: dict[str, Any], refusals: list[dict[str, Any]]) -> None:
+    for refusal in sorted(refusals, key=lambda each: (each["status"], each["example"]["code"])):
+        response = spec["responses"].setdefault(
+            str(refusal["status"]),
+            {
+                "description": "Refused.",
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}, "examples": {}}},
+            },
+        )
+        example = orjson.loads(dump_json(refusal["example"]))
+        response["content"]["application/json"]["examples"][example["code"]] = {"value": example}

@@ -1,0 +1,140 @@
+"""The relay: claims due events and has their subscribers called, at least once each, until they succeed or die.
+
+The database is the queue. A claim is a lease with a token: whoever dies holding it is replaced when it runs out, and
+whoever comes back late finds the token changed and touches nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections, transaction
+from django.db.models import Exists, F, OuterRef, Q
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from core import context
+from core.crash import crash_point
+from core.logging import redact
+from core.outbox.bell import Listener
+from core.outbox.models import OutboxEvent
+from core.tenancy import enter_tenant, leave_tenant
+
+logger = logging.getLogger("faraja.outbox")
+
+BATCH = 20
+MAX_ATTEMPTS = 10
+BACKOFF_CAP = timedelta(minutes=5)
+
+
+class RetryLater(Exception):
+    """A subscriber says: not yet, and this is no failure. Deliver again after `delay`; attempts are not counted."""
+
+    def __init__(self, delay: timedelta) -> None:
+        self.delay = delay
+        super().__init__(f"again in {delay.total_seconds():.0f} s")
+
+
+def claim(limit: int = BATCH) -> list[tuple[int, uuid.UUID]]:
+    """Lease up to `limit` due events, oldest first. Several relays may claim at once; none gets another's."""
+    now = timezone.now()
+    free = Q(lease_until=None) | Q(lease_until__lt=now)
+    alive = OutboxEvent.objects.filter(done_at=None, dead_at=None)
+    earlier = alive.filter(
+        aggregate=OuterRef("aggregate"), subscriber=OuterRef("subscriber"), id__lt=OuterRef("id")
+    ).exclude(aggregate="")
+    due = alive.filter(free, next_at__lte=now).filter(~Exists(earlier)).order_by("id")
+    # A look without a lock first: on SQLite the claim takes the only write lock there is.
+    if not due.exists():
+        return []
+    token = uuid.uuid4()
+    with transaction.atomic():
+        ids = list(due.select_for_update(skip_locked=True).values_list("id", flat=True)[:limit])
+        OutboxEvent.objects.filter(id__in=ids).update(
+            lease_token=token,
+            lease_until=now + timedelta(seconds=settings.OUTBOX_LEASE_SECONDS),
+            attempts=F("attempts") + 1,
+        )
+    crash_point("lease_taken")
+    return [(event_id, token) for event_id in ids]
+
+
+def deliver(row_id: int, token: uuid.UUID) -> None:
+    """Call the subscriber of one claimed event, in its tenant's scope, and write down how it went."""
+    mine = OutboxEvent.objects.filter(id=row_id, lease_token=token, done_at=None, dead_at=None)
+    # A fresh lease, because the message may have waited in the broker.
+    lease = timezone.now() + timedelta(seconds=settings.OUTBOX_LEASE_SECONDS)
+    if not mine.update(lease_until=lease):
+        return
+    event = mine.first()
+    if event is None:
+        return
+    context.request_id.set(f"event-{event.event_id.hex[:16]}")
+    enter_tenant(event.tenant_id)
+    try:
+        subscriber: Callable[..., None] = import_string(event.subscriber)
+        subscriber(**event.payload)
+    except RetryLater as later:
+        mine.update(
+            next_at=timezone.now() + later.delay, attempts=F("attempts") - 1, lease_until=None, lease_token=None
+        )
+    except Exception as error:  # noqa: BLE001  whatever a subscriber raises is its own row's trouble
+        _failed(event, token, error)
+    else:
+        crash_point("effect_done")
+        mine.update(done_at=timezone.now(), lease_until=None, lease_token=None, last_error="")
+    finally:
+        leave_tenant()
+        context.request_id.set("")
+
+
+def _failed(event: OutboxEvent, token: uuid.UUID, error: Exception) -> None:
+    mine = OutboxEvent.objects.filter(id=event.pk, lease_token=token)
+    told = redact(f"{type(error).__name__}: {error}")[:2000]
+    if event.attempts >= MAX_ATTEMPTS:
+        mine.update(dead_at=timezone.now(), last_error=told, lease_until=None, lease_token=None)
+        logger.error("event given up", extra={"event": event.name, "subscriber": event.subscriber, "error": told})
+        return
+    mine.update(next_at=timezone.now() + backoff(event.attempts), last_error=told, lease_until=None, lease_token=None)
+    logger.warning(
+        "event will be retried",
+        extra={"event": event.name, "subscriber": event.subscriber, "attempt": event.attempts, "error": told},
+    )
+
+
+def backoff(attempts: int) -> timedelta:
+    """The wait after the `attempts`-th failure: half fixed, half random, doubling from 1 s up to 5 minutes."""
+    ceiling = min(2.0**attempts, BACKOFF_CAP.total_seconds())
+    return timedelta(seconds=ceiling / 2 + random.uniform(0, ceiling / 2))  # noqa: S311  jitter, not a secret
+
+
+def replay(row_ids: list[int]) -> int:
+    """Give dead events another life (an operator's wish); returns how many."""
+    return (
+        OutboxEvent.objects.filter(id__in=row_ids)
+        .exclude(dead_at=None)
+        .update(dead_at=None, attempts=0, next_at=timezone.now())
+    )
+
+
+def run(hand_over: Callable[[int, uuid.UUID], None], stop: threading.Event) -> None:
+    """Claim and hand over until `stop` is set. Survives a database that goes away and comes back."""
+    listener = Listener(stop)
+    while not stop.is_set():
+        try:
+            close_old_connections()
+            claimed = claim()
+        except DatabaseError as error:
+            logger.warning("relay cannot reach the database: %s", type(error).__name__)
+            stop.wait(settings.OUTBOX_POLL_SECONDS)
+            continue
+        for row_id, token in claimed:
+            hand_over(row_id, token)
+        if not claimed:
+            listener.wait(settings.OUTBOX_POLL_SECONDS)

@@ -1,0 +1,118 @@
+"""Every environment variable of the simulators, read in this one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class BadSetting(ValueError):
+    """An environment variable cannot be used; the message is one sentence for the person who set it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What the simulators were told. All durations are in seconds."""
+
+    ledger: str
+    mail_dir: Path
+    clickpesa_callback_url: str
+    clickpesa_client_id: str
+    clickpesa_api_key: str
+    clickpesa_checksum_key: str
+    token_lifetime: float
+    beem_callback_url: str
+    beem_api_key: str
+    beem_secret_key: str
+    beem_senders: tuple[str, ...]
+    beem_balance: int
+    beem_deliver_after: float
+    beem_delay: float
+    beem_fail_with_200: bool
+    approve_after: float
+    push_timeout: float
+    late_callback: float
+    settle_after: float
+    hang: float
+    callback_tries: int
+    callback_backoff: float
+    callback_timeout: float
+
+
+CALLBACKS = "http://127.0.0.1:8000/api/v1"
+
+
+def read_config(environ: Mapping[str, str]) -> Config:
+    """The settings in `environ`, with a demo's values for what is absent. Raises `BadSetting`.
+
+    An empty callback address switches that provider's callbacks off; an empty checksum key switches signing off.
+    """
+    read = _Reader(environ)
+    return Config(
+        ledger=read.text("SIMULATOR_LEDGER", ""),
+        mail_dir=Path(read.text("SIMULATOR_MAIL_DIR", "var/mail")),
+        clickpesa_callback_url=read.url(
+            "SIMULATOR_CLICKPESA_CALLBACK_URL", f"{CALLBACKS}/webhooks/clickpesa/demo-clickpesa-callback-token/"
+        ),
+        clickpesa_client_id=read.text("SIMULATOR_CLICKPESA_CLIENT_ID", "demo-client"),
+        clickpesa_api_key=read.text("SIMULATOR_CLICKPESA_API_KEY", "demo-api-key"),
+        clickpesa_checksum_key=read.text("SIMULATOR_CLICKPESA_CHECKSUM_KEY", "demo-checksum-key"),
+        token_lifetime=read.seconds("SIMULATOR_CLICKPESA_TOKEN_LIFETIME", 3600.0),
+        beem_callback_url=read.url(
+            "SIMULATOR_BEEM_CALLBACK_URL", f"{CALLBACKS}/messaging/reports/beem/demo-beem-callback-token/"
+        ),
+        beem_api_key=read.text("SIMULATOR_BEEM_API_KEY", "demo-key"),
+        beem_secret_key=read.text("SIMULATOR_BEEM_SECRET_KEY", "demo-secret"),
+        beem_senders=tuple(
+            name.strip() for name in read.text("SIMULATOR_BEEM_SENDERS", "FARAJA,INFO").split(",") if name.strip()
+        ),
+        beem_balance=read.count("SIMULATOR_BEEM_BALANCE", 10_000),
+        beem_deliver_after=read.seconds("SIMULATOR_BEEM_DELIVER_AFTER", 1.0),
+        beem_delay=read.seconds("SIMULATOR_BEEM_DELAY", 0.0),
+        beem_fail_with_200=read.switch("SIMULATOR_BEEM_FAIL_WITH_200", False),
+        approve_after=read.seconds("SIMULATOR_APPROVE_AFTER", 1.0),
+        push_timeout=read.seconds("SIMULATOR_PUSH_TIMEOUT", 8.0),
+        late_callback=read.seconds("SIMULATOR_LATE_CALLBACK", 20.0),
+        settle_after=read.seconds("SIMULATOR_SETTLE_AFTER", 3.0),
+        hang=read.seconds("SIMULATOR_HANG", 30.0),
+        callback_tries=max(1, read.count("SIMULATOR_CALLBACK_TRIES", 4)),
+        callback_backoff=read.seconds("SIMULATOR_CALLBACK_BACKOFF", 0.5),
+        callback_timeout=read.seconds("SIMULATOR_CALLBACK_TIMEOUT", 10.0),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    environ: Mapping[str, str]
+
+    def text(self, name: str, default: str) -> str:
+        return self.environ.get(name, default).strip()
+
+    def url(self, name: str, default: str) -> str:
+        value = self.text(name, default)
+        if value and not value.startswith(("http://", "https://")):
+            raise BadSetting(f"{name} must start with http:// or https://, not {value!r}.")
+        return value
+
+    def seconds(self, name: str, default: float) -> float:
+        value = self.text(name, "") or str(default)
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if not 0 <= number < 1e9:  # also refuses NaN and infinity
+            raise BadSetting(f"{name} must be a number of seconds, not {value!r}.")
+        return number
+
+    def count(self, name: str, default: int) -> int:
+        value = self.text(name, "") or str(default)
+        if not (value.isascii() and value.isdigit() and len(value) < 16):
+            raise BadSetting(f"{name} must be a whole number, not {value!r}.")
+        return int(value)
+
+    def switch(self, name: str, default: bool) -> bool:
+        value = self.text(name, "").lower() or str(default).lower()
+        if value not in {"true", "false", "1", "0", "yes", "no", "on", "off"}:
+            raise BadSetting(f"{name} must be true or false, not {value!r}.")
+        return value in {"true", "1", "yes", "on"}

@@ -1,0 +1,261 @@
+"""What happens to a charge or a text, chosen by the phone number. The one table of it.
+
+The code acts on these rows, `GET /simulator/scenarios` prints them, and docs/simulators.md contains them:
+`python -m services.simulators.scenarios` writes the table into that file again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+
+class Reply(StrEnum):
+    """How the call that starts a charge is answered."""
+
+    NORMAL = "normal"
+    AFTER_CALLBACK = "after_callback"
+    HELD = "held"  # accepted, then silence, then a dropped connection
+    ERROR_BEFORE = "error_before"
+    ERROR_AFTER = "error_after"
+
+
+class Ending(StrEnum):
+    """When a charge ends by itself."""
+
+    AT_ONCE = "at_once"
+    APPROVE_AFTER = "approve_after"
+    PUSH_TIMEOUT = "push_timeout"
+
+
+class Callback(StrEnum):
+    """One callback to send about a charge."""
+
+    GENUINE = "genuine"
+    LATE = "late"  # genuine, but long after the charge ended
+    UNSIGNED = "unsigned"  # a forgery
+    WRONGLY_SIGNED = "wrongly_signed"  # a forgery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargeScenario:
+    """One row for ClickPesa. `ending` is compared with the last three digits of the payer's phone; "" is the rest."""
+
+    ending: str
+    name: str
+    description: str
+    status: str = "SUCCESS"
+    ends: Ending = Ending.APPROVE_AFTER
+    reply: Reply = Reply.NORMAL
+    callbacks: tuple[Callback, ...] = (Callback.GENUINE,)
+    collected_percent: int = 100
+    settles: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextScenario:
+    """One row for Beem. `phone` is the whole number; "" is the rest."""
+
+    phone: str
+    name: str
+    description: str
+    status: str = "DELIVERED"
+    callbacks: int = 1
+    callback_first: bool = False
+
+
+CHARGE_SCENARIOS = (
+    ChargeScenario(
+        ending="",
+        name="approved",
+        description="Approved after SIMULATOR_APPROVE_AFTER seconds; one callback.",
+    ),
+    ChargeScenario(
+        ending="101",
+        name="declined",
+        description="The customer declines after SIMULATOR_APPROVE_AFTER seconds; one PAYMENT FAILED callback.",
+        status="FAILED",
+    ),
+    ChargeScenario(
+        ending="102",
+        name="never_answered",
+        description="The customer never answers. The push ends FAILED by itself after SIMULATOR_PUSH_TIMEOUT seconds; "
+        "no callback ever, so only a status query finds out.",
+        status="FAILED",
+        ends=Ending.PUSH_TIMEOUT,
+        callbacks=(),
+    ),
+    ChargeScenario(
+        ending="103",
+        name="callback_twice",
+        description="Approved; the same callback is sent twice.",
+        callbacks=(Callback.GENUINE, Callback.GENUINE),
+    ),
+    ChargeScenario(
+        ending="104",
+        name="callback_late",
+        description="Approved; the callback comes only SIMULATOR_LATE_CALLBACK seconds after the push.",
+        callbacks=(Callback.LATE,),
+    ),
+    ChargeScenario(
+        ending="105",
+        name="answer_lost",
+        description="Accepted, but the initiate call gets no answer: the connection is held SIMULATOR_HANG seconds and "
+        "then dropped. Approved as usual meanwhile, with a callback.",
+        reply=Reply.HELD,
+    ),
+    ChargeScenario(
+        ending="106",
+        name="callback_lost",
+        description="Approved; no callback ever, so only a status query finds out.",
+        callbacks=(),
+    ),
+    ChargeScenario(
+        ending="107",
+        name="error_before_acceptance",
+        description="The initiate call is answered 500 and nothing is accepted: no push, no money, no callback.",
+        reply=Reply.ERROR_BEFORE,
+        callbacks=(),
+    ),
+    ChargeScenario(
+        ending="108",
+        name="error_after_acceptance",
+        description="The initiate call is answered 500 although it was accepted; approved as usual, with a callback.",
+        reply=Reply.ERROR_AFTER,
+    ),
+    ChargeScenario(
+        ending="109",
+        name="forged_callback",
+        description="Declined, with no genuine callback; two forged ones claim success: the first unsigned, the second "
+        "signed with a wrong key.",
+        status="FAILED",
+        callbacks=(Callback.UNSIGNED, Callback.WRONGLY_SIGNED),
+    ),
+    ChargeScenario(
+        ending="110",
+        name="smaller_amount",
+        description="Approved, but 10 % less than asked for is collected (rounded down to a whole shilling); "
+        "one callback with the smaller amount.",
+        collected_percent=90,
+    ),
+    ChargeScenario(
+        ending="111",
+        name="callback_first",
+        description="Approved at once; the callback is delivered before the initiate call is answered "
+        "(which still says PROCESSING).",
+        ends=Ending.AT_ONCE,
+        reply=Reply.AFTER_CALLBACK,
+    ),
+    ChargeScenario(
+        ending="112",
+        name="settled_later",
+        description="Approved with one SUCCESS callback; SIMULATOR_SETTLE_AFTER seconds later "
+        "status queries say SETTLED.",
+        settles=True,
+    ),
+)
+
+TEXT_SCENARIOS = (
+    TextScenario(
+        phone="",
+        name="delivered",
+        description="DELIVERED after SIMULATOR_BEEM_DELIVER_AFTER seconds; one report callback.",
+    ),
+    TextScenario(
+        phone="255700000101",
+        name="undelivered",
+        description="UNDELIVERED after SIMULATOR_BEEM_DELIVER_AFTER seconds; one report callback.",
+        status="UNDELIVERED",
+    ),
+    TextScenario(
+        phone="255700000102",
+        name="stays_pending",
+        description="Stays PENDING for ever; one report callback that says so.",
+        status="PENDING",
+    ),
+    TextScenario(
+        phone="255700000103",
+        name="report_twice",
+        description="DELIVERED; the same report callback is sent twice.",
+        callbacks=2,
+    ),
+    TextScenario(
+        phone="255700000104",
+        name="report_first",
+        description="DELIVERED at once; the report callback comes before the send call is answered.",
+        callback_first=True,
+    ),
+)
+
+_CHARGES = {row.ending: row for row in CHARGE_SCENARIOS}
+_TEXTS = {row.phone: row for row in TEXT_SCENARIOS}
+
+
+def charge_scenario(phone: str) -> ChargeScenario:
+    """The row for a payer's phone."""
+    return _CHARGES.get(phone[-3:]) or _CHARGES[""]
+
+
+def text_scenario(phone: str) -> TextScenario:
+    """The row for a recipient's phone."""
+    return _TEXTS.get(phone) or _TEXTS[""]
+
+
+def as_data() -> dict[str, list[dict[str, Any]]]:
+    """The table for programs."""
+    return {
+        "clickpesa": [
+            {
+                "phone_ends_with": row.ending or None,
+                "name": row.name,
+                "description": row.description,
+                "final_status": None if row.reply is Reply.ERROR_BEFORE else row.status,
+                "callbacks": len(row.callbacks),
+            }
+            for row in CHARGE_SCENARIOS
+        ],
+        "beem": [
+            {
+                "phone": row.phone or None,
+                "name": row.name,
+                "description": row.description,
+                "final_status": row.status,
+                "callbacks": row.callbacks,
+            }
+            for row in TEXT_SCENARIOS
+        ],
+    }
+
+
+def as_markdown() -> str:
+    """The table for people, between the two markers of docs/simulators.md."""
+    lines = ["| Payer's phone ends with | Name | What happens |", "| --- | --- | --- |"]
+    lines += [
+        f"| {f'`{row.ending}`' if row.ending else 'anything else'} | `{row.name}` | {row.description} |"
+        for row in CHARGE_SCENARIOS
+    ]
+    lines += ["", "| SMS recipient | Name | What happens |", "| --- | --- | --- |"]
+    lines += [
+        f"| {f'`{row.phone}`' if row.phone else 'anything else'} | `{row.name}` | {row.description} |"
+        for row in TEXT_SCENARIOS
+    ]
+    return "\n".join(lines)
+
+
+START, END = "<!-- scenarios: generated -->", "<!-- scenarios: end -->"
+
+
+def with_table(page: str) -> str:
+    """`page` with the text between its two markers replaced by the present table. `ValueError` without markers."""
+    head, _, rest = page.partition(START)
+    old, _, tail = rest.partition(END)
+    if not old:
+        raise ValueError(f"The page needs the lines {START} and {END}.")
+    return f"{head}{START}\n{as_markdown()}\n{END}{tail}"
+
+
+if __name__ == "__main__":
+    path = Path(__file__).parents[2] / "docs" / "simulators.md"
+    path.write_text(with_table(path.read_text(encoding="utf-8")), encoding="utf-8")
