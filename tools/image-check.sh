@@ -24,7 +24,8 @@ container=$(box from faraja:check)
 log=$(mktemp)
 web=
 finish() {
-    [ -z "$web" ] || kill "$web" 2>/dev/null || true
+    # buildah passes no signal on, so the whole group is told.
+    [ -z "$web" ] || kill -TERM -- "-$web" 2>/dev/null || true
     [ -z "$web" ] || wait "$web" 2>/dev/null || true
     box rm "$container" >/dev/null
     rm -f "$log"
@@ -35,14 +36,16 @@ trap 'exit 1' INT TERM
 inside() { box run --user 10001 --env PORT="$port" --env ALLOWED_HOSTS=api.example.org "$@"; }
 
 echo "Starting the web."
+set -m # a process group of its own for what runs in the background
 inside --env HOST=127.0.0.1 --env SECRET_KEY="$(secret)" --env JWT_SIGNING_KEY="$(secret)" \
     --env PUBLIC_URL=https://api.example.org --env DATABASE_URL=postgres://check:check@check.invalid/check \
     --env REDIS_URL=rediss://check.invalid:6379/0 --env EMAIL_URL=smtp+tls://check:check@check.invalid:587 \
     "$container" /app/docker/entrypoint.sh web >"$log" 2>&1 &
 web=$!
+set +m
 
 tries=0
-until inside "$container" python /app/docker/healthcheck.py; do
+until inside "$container" python /app/docker/healthcheck.py 2>/dev/null; do
     tries=$((tries + 1))
     if [ "$tries" -ge 30 ] || ! kill -0 "$web" 2>/dev/null; then
         cat "$log" >&2
@@ -51,4 +54,4 @@ until inside "$container" python /app/docker/healthcheck.py; do
     fi
     sleep 1
 done
-echo "The image is healthy: $(inside "$container" sh -c 'id -u' | sed 's/^/runs as user /')."
+echo "The image is healthy $(inside "$container" sh -c 'id -u' | sed 's/^/and runs as user /')."
