@@ -33,19 +33,22 @@ finish() {
 trap finish EXIT
 trap 'exit 1' INT TERM
 
-inside() { box run --user 10001 --env PORT="$port" --env ALLOWED_HOSTS=api.example.org "$@"; }
+# Words again: what both commands inside share.
+options="--user 10001 --env PORT=$port --env HOST=127.0.0.1 --env ALLOWED_HOSTS=api.example.org"
+# shellcheck disable=SC2086
+inside() { box run $options "$container" "$@"; }
 
 echo "Starting the web."
-set -m # a process group of its own for what runs in the background
-inside --env HOST=127.0.0.1 --env SECRET_KEY="$(secret)" --env JWT_SIGNING_KEY="$(secret)" \
+# setsid: a process group of its own, so that what buildah started can be ended with it.
+# shellcheck disable=SC2086
+setsid buildah ${BUILDAH_OPTIONS:-} run $options --env SECRET_KEY="$(secret)" --env JWT_SIGNING_KEY="$(secret)" \
     --env PUBLIC_URL=https://api.example.org --env DATABASE_URL=postgres://check:check@check.invalid/check \
     --env REDIS_URL=rediss://check.invalid:6379/0 --env EMAIL_URL=smtp+tls://check:check@check.invalid:587 \
     "$container" /app/docker/entrypoint.sh web >"$log" 2>&1 &
 web=$!
-set +m
 
 tries=0
-until inside "$container" python /app/docker/healthcheck.py 2>/dev/null; do
+until inside python /app/docker/healthcheck.py 2>/dev/null; do
     tries=$((tries + 1))
     if [ "$tries" -ge 30 ] || ! kill -0 "$web" 2>/dev/null; then
         cat "$log" >&2
@@ -54,4 +57,4 @@ until inside "$container" python /app/docker/healthcheck.py 2>/dev/null; do
     fi
     sleep 1
 done
-echo "The image is healthy $(inside "$container" sh -c 'id -u' | sed 's/^/and runs as user /')."
+echo "The image is healthy $(inside sh -c 'id -u' | sed 's/^/and runs as user /')."
