@@ -19,6 +19,7 @@ RUN SECRET_KEY="$(/opt/venv/bin/python -c 'import secrets; print(secrets.token_u
     PUBLIC_URL=https://build.invalid \
     DATABASE_URL=postgres://build:build@build.invalid/build \
     REDIS_URL=rediss://build.invalid:6379/0 \
+    EMAIL_URL=smtp+tls://build:build@build.invalid:587 \
     /opt/venv/bin/python manage.py collectstatic --noinput --verbosity 0
 
 FROM ${PYTHON_IMAGE}

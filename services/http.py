@@ -128,7 +128,7 @@ class HttpClient:
             # Without the value: an address with a password in it would end up in a log.
             raise ImproperlyConfigured("A provider's base URL must look like https://host/path, without query or user.")
         self._url = url
-        self._prefix = url.path.rstrip("/")
+        self._prefix = url.raw_path.decode("ascii").rstrip("/")
         self._read_timeout, self._deadline = read_timeout, deadline
         self._pool = httpcore.ConnectionPool(
             ssl_context=_tls(),
@@ -203,7 +203,7 @@ class HttpClient:
 
     def _target(self, path: str, values: Mapping[str, str] | None, params: Mapping[str, str] | None) -> bytes:
         filled = "".join(
-            literal + (quote(values[name], safe="") if name and values else "")
+            literal + (quote((values or {})[name], safe="") if name else "")
             for literal, name, _spec, _conversion in Formatter().parse(path)
         )
         return (self._prefix + filled + ("?" + urlencode(params) if params else "")).encode("ascii")

@@ -195,8 +195,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 # --- Outbox ---------------------------------------------------------------------------------------------------------
 
 OUTBOX_SUBSCRIBERS = "config.events.SUBSCRIBERS"
-# Longer than the longest a handler may take (every outside call has a total deadline, 25 s at most).
-OUTBOX_LEASE_SECONDS = env.int("OUTBOX_LEASE_SECONDS", default=60)
+# Longer than the longest a handler may take: a charge with an outdated token is five calls, each with a deadline.
+OUTBOX_LEASE_SECONDS = env.int("OUTBOX_LEASE_SECONDS", default=120)
 OUTBOX_POLL_SECONDS = 1.0
 OUTBOX_KEEP_DONE_DAYS = 30
 
