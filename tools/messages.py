@@ -116,7 +116,8 @@ def updated(language: str) -> bytes:
     new.creation_date = new.revision_date = old.creation_date
     for message, places in collect().items():
         known = old.get(message if isinstance(message, str) else message[0])
-        new.add(message, string=known.string if known else "", locations=[(place, None) for place in places])
+        told = known.string if known else None
+        new.add(message, string=told or "", locations=[(place, 0) for place in places])
     written = io.BytesIO()
     write_po(written, new, width=118, sort_output=True, include_lineno=False)
     lines = written.getvalue().splitlines(keepends=True)
@@ -151,7 +152,7 @@ def faults(language: str) -> list[str]:
     for message in collect():
         texts = (message,) if isinstance(message, str) else message
         known = catalog.get(texts[0])
-        told = known.string if known else ""
+        told = (known.string if known else "") or ""
         translations = (told,) if isinstance(told, str) else told
         if not all(translations):
             found.append(f"{language}: no translation of {texts[0]!r}.")

@@ -173,7 +173,7 @@ environ.Env.read_env = staticmethod(lambda *_: read(sys.argv[1]) if sys.argv[1] 
 import config.settings.dev as settings
 from services.simulators.config import read_config
 for name, value in sorted(vars(settings).items()):
-    if name.isupper() and name != "LANGUAGES":  # translated names, which need the app registry
+    if name.isupper() and name not in {"LANGUAGES", "UNFOLD"}:  # lazy texts and links, which need the app registry
         print(name, repr(value))
 print(read_config(os.environ))
 """
