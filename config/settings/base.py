@@ -251,6 +251,14 @@ AUTH_SESSION_LIFETIME = timedelta(days=90)  # absolute
 # Two tabs may refresh with the same token; within this time the second gets the first one's successor.
 AUTH_REFRESH_GRACE = timedelta(seconds=10)
 AUTH_COOKIE_SECURE = True
+# How long mailed links are good, by purpose.
+AUTH_LINK_LIFETIME = {
+    "verify_email": timedelta(days=3),
+    "change_email": timedelta(hours=1),
+    "reset_password": timedelta(minutes=30),
+}
+# Where mailed links lead: the web frontend, which hands the token to the API.
+FRONTEND_URL = env.str("FRONTEND_URL", default="http://localhost:3000").rstrip("/")
 
 
 def simple_jwt(signing_key: str) -> dict[str, Any]:
