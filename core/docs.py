@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -16,6 +19,14 @@ class _Reading(APIView):
     """GET only. A refusal is not given to the page's own renderer, which prints templates or OpenAPI documents."""
 
     http_method_names = ("get", "head")
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        # drf-spectacular copies `version` into a header and both into its pages.
+        if set(request.query_params) - {"format", "lang"}:
+            raise ValidationError({"query": [_("Only format and lang are understood.")]})
+        if request.query_params.get("lang", "en") not in dict(settings.LANGUAGES):
+            raise ValidationError({"lang": [_("This language is not available.")]})
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Response:
         final: Response = super().finalize_response(request, response, *args, **kwargs)
