@@ -67,7 +67,8 @@ def all_routes() -> list[Route]:
 
 def namespaces() -> list[str]:
     """Includes with a namespace, which the walk leaves out."""
-    return [pattern.namespace for pattern in get_resolver().url_patterns if getattr(pattern, "namespace", None)]
+    found = (getattr(pattern, "namespace", None) for pattern in get_resolver().url_patterns)
+    return [str(name) for name in found if name]
 
 
 def _walk(patterns: list[URLPattern | URLResolver], prefix: str) -> Iterator[Route]:
@@ -82,8 +83,8 @@ def _walk(patterns: list[URLPattern | URLResolver], prefix: str) -> Iterator[Rou
 
 def _template(pattern: Any) -> str:
     if isinstance(pattern, RoutePattern):
-        return str(pattern._route)
+        return str(pattern)
     assert isinstance(pattern, RegexPattern)
-    text = str(pattern._regex).removeprefix("^").removesuffix("$")
+    text = str(pattern).removeprefix("^").removesuffix("$")
     assert not re.search(r"[\\()\[\]*+|^$]|\?(?!$)", text), f"{text}: the sweep cannot read this expression; use path()"
     return text
