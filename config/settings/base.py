@@ -5,6 +5,8 @@ Every variable read here is listed in `.env.example`; a test compares the two.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,17 @@ from django.utils.translation import gettext_lazy as _
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 VAR_DIR = BASE_DIR / "var"
-env = environ.Env()
+
+
+class Env(environ.Env):  # type: ignore[misc]
+    """The environment, in which a variable that is set to nothing is absent: `.env.example` may be copied as it is."""
+
+    @property
+    def ENVIRON(self) -> Mapping[str, str]:  # the library's own name for it
+        return {name: value for name, value in os.environ.items() if value}
+
+
+env = Env()
 environ.Env.read_env(BASE_DIR / ".env")
 
 
@@ -282,7 +294,7 @@ def simple_jwt(signing_key: str) -> dict[str, Any]:
 
 PAYMENT_EXPIRY = timedelta(minutes=30)
 # Waits before the first questions about an unanswered push; after the last of them the wait grows with age.
-PAYMENT_POLL_SECONDS: list[float] = env.list("PAYMENT_POLL_SECONDS", cast=float, default=[5, 10, 20, 40, 60])
+PAYMENT_POLL_SECONDS: list[float] = env.list("PAYMENT_POLL_SECONDS", cast=float, default=[5.0, 10.0, 20.0, 40.0, 60.0])
 
 
 def payment_gateways(simulators_url: str | None = None) -> dict[str, Any]:
