@@ -5,11 +5,12 @@ from __future__ import annotations
 import json as json_module
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from decimal import Decimal
+from functools import cache
 from string import Formatter
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -20,6 +21,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from core.exceptions import Unavailable
+from services.reading import read_json
 
 logger = logging.getLogger("faraja.http")
 # At DEBUG the libraries print request and response headers, credentials included.
@@ -34,7 +36,6 @@ MAX_CONNECTIONS = 20
 # Below the five seconds after which Node servers hang up: a request that meets a closing connection may or may not
 # have been read, and would end as OutcomeUnknown for nothing.
 KEEP_ALIVE = 3.0
-MAX_DEPTH = 32  # no provider nests its JSON nearly as deep
 
 
 class GatewayUnavailable(Unavailable):
@@ -127,10 +128,10 @@ class HttpClient:
             # Without the value: an address with a password in it would end up in a log.
             raise ImproperlyConfigured("A provider's base URL must look like https://host/path, without query or user.")
         self._url = url
-        self._prefix = url.path.rstrip("/")
+        self._prefix = url.raw_path.decode("ascii").rstrip("/")
         self._read_timeout, self._deadline = read_timeout, deadline
         self._pool = httpcore.ConnectionPool(
-            ssl_context=httpx.create_ssl_context(trust_env=False),
+            ssl_context=_tls(),
             max_connections=MAX_CONNECTIONS,
             keepalive_expiry=KEEP_ALIVE,
             network_backend=_Backend(),
@@ -202,7 +203,7 @@ class HttpClient:
 
     def _target(self, path: str, values: Mapping[str, str] | None, params: Mapping[str, str] | None) -> bytes:
         filled = "".join(
-            literal + (quote(values[name], safe="") if name and values else "")
+            literal + (quote((values or {})[name], safe="") if name else "")
             for literal, name, _spec, _conversion in Formatter().parse(path)
         )
         return (self._prefix + filled + ("?" + urlencode(params) if params else "")).encode("ascii")
@@ -233,43 +234,6 @@ class HttpClient:
         )
 
 
-def read_json(body: bytes | str) -> Any:
-    """JSON with exact numbers (int and `Decimal`, never float), or None when it cannot be read as JSON at all.
-
-    None also for what only Python accepts (`NaN`, `Infinity`), numbers beyond any use and nesting deeper than 32.
-    """
-    try:
-        text = body.decode("utf-8") if isinstance(body, bytes) else body
-        value = json_module.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
-    except (ValueError, ArithmeticError, RecursionError):
-        return None
-    return value if _is_shallow(value, MAX_DEPTH) else None
-
-
-def recordable(value: Any) -> Any:
-    """A copy of a `read_json` value that any JSON column can hold.
-
-    PostgreSQL refuses NUL and lone surrogates in JSON, and no encoder knows `Decimal`: the former become U+FFFD, the
-    latter text with all its digits.
-    """
-    match value:
-        case str():
-            return storable(value)
-        case Decimal():
-            return str(value)
-        case dict():
-            return {storable(str(key)): recordable(item) for key, item in value.items()}
-        case list():
-            return [recordable(item) for item in value]
-        case _:
-            return value
-
-
-def storable(text: str, *, limit: int | None = None) -> str:
-    """`text` without what a database refuses (NUL, lone surrogates), cut to `limit` characters."""
-    return text.replace("\0", "\ufffd").encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")[:limit]
-
-
 def is_header_safe(value: str) -> bool:
     """Whether `value` can stand in a request header: printable ASCII, not padded."""
     return value.isascii() and value.isprintable() and value == value.strip()
@@ -295,6 +259,12 @@ class _Call:
 
 # A connection is used by the thread whose call it serves, so the call travels with the thread.
 _current: ContextVar[_Call] = ContextVar("faraja_http_call")
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for all: reading the roots takes longer than a call."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 class _Oversize(Exception):
@@ -342,7 +312,7 @@ class _Stream(httpcore.NetworkStream):
         self._stream.close()
 
     def start_tls(
-        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         allowed = _current.get().allow(timeout, httpcore.ConnectTimeout)
         return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout=allowed))
@@ -389,14 +359,3 @@ def _read_capped(chunks: Iterable[bytes]) -> bytes:
         if len(body) > BODY_CAP:
             raise _Oversize
     return bytes(body)
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(name)
-
-
-def _is_shallow(value: Any, depth: int) -> bool:
-    if not isinstance(value, dict | list):
-        return True
-    items = value.values() if isinstance(value, dict) else value
-    return depth > 0 and all(_is_shallow(item, depth - 1) for item in items)

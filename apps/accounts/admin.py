@@ -30,6 +30,9 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
     add_fieldsets = ((None, {"fields": ("email", "password1", "password2")}),)
     filter_horizontal = ("user_permissions",)
 
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return False  # payments name the person who started them; deactivate instead
+
 
 @admin.register(AuthSession)
 class AuthSessionAdmin(ModelAdmin):  # type: ignore[misc]

@@ -12,21 +12,10 @@ from apps.accounts import cookies
 from apps.accounts.models import User
 from apps.accounts.selectors import Principal
 from apps.accounts.services.sessions import authenticate_session
-from apps.accounts.tokens import TokenInvalid, read_access
+from apps.accounts.tokens import bearer_token, read_access
 from core import context
 from core.exception_handler import BEARER_CHALLENGE
 from core.tenancy import enter_tenant
-
-
-def bearer_token(request: Request) -> str | None:
-    """The token of `Authorization: Bearer ...`, None without that header, `TokenInvalid` when it is malformed."""
-    header = request.headers.get("Authorization")
-    if header is None:
-        return None
-    scheme, _space, token = header.partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise TokenInvalid
-    return token.strip()
 
 
 class SessionTokenAuthentication(BaseAuthentication):
@@ -36,7 +25,7 @@ class SessionTokenAuthentication(BaseAuthentication):
     """
 
     def authenticate(self, request: Request) -> tuple[User, Principal] | None:
-        raw = bearer_token(request)
+        raw = bearer_token(request.headers.get("Authorization"))
         is_cookie = raw is None
         if raw is None:
             raw = request.COOKIES.get(cookies.access_cookie())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.conf import settings
@@ -16,10 +17,12 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.models import AuthSession
 from apps.accounts.tokens import TokenPair
 from apps.accounts.transports import Transport
 from core.exceptions import NotPermitted
+
+if TYPE_CHECKING:
+    from apps.accounts.models import AuthSession
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 

@@ -73,6 +73,16 @@ class Claims:
     generation: int = 0
 
 
+def bearer_token(header: str | None) -> str | None:
+    """The token in an `Authorization: Bearer ...` header; None without a header, `TokenInvalid` when malformed."""
+    if header is None:
+        return None
+    scheme, _space, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise TokenInvalid
+    return token.strip()
+
+
 def mint(session: AuthSession, *, role: str | None) -> TokenPair:
     """The tokens of this session's current generation. `session.user` must be loaded."""
     now = timezone.now()

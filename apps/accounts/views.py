@@ -11,7 +11,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts import cookies
-from apps.accounts.authentication import bearer_token
 from apps.accounts.selectors import Principal, find_principal
 from apps.accounts.serializers import (
     LoginInput,
@@ -37,7 +36,15 @@ from apps.accounts.services.sessions import (
     open_session,
     refresh_session,
 )
-from apps.accounts.tokens import Claims, TokenExpired, TokenInvalid, TokenPair, read_access, read_refresh
+from apps.accounts.tokens import (
+    Claims,
+    TokenExpired,
+    TokenInvalid,
+    TokenPair,
+    bearer_token,
+    read_access,
+    read_refresh,
+)
 from apps.accounts.transports import Transport
 from core.exceptions import NotAuthenticated
 from core.openapi import operation
@@ -252,7 +259,7 @@ def _sessions_to_end(request: Request, raw_refresh: str | None) -> list[Claims]:
     try:
         if raw_refresh is not None:
             found.append(read_refresh(raw_refresh))
-        if (raw_access := bearer_token(request)) is not None:
+        if (raw_access := bearer_token(request.headers.get("Authorization"))) is not None:
             found.append(read_access(raw_access))
     except NotAuthenticated:
         pass

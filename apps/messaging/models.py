@@ -8,6 +8,7 @@ from django.db import models
 from django.utils import timezone
 
 from apps.common.models import BaseModel
+from apps.messaging.progress import MessageStatus
 from core.tenancy import TenantModel
 
 
@@ -18,24 +19,12 @@ class Message(BaseModel, TenantModel):
         SMS = "sms", "SMS"
         EMAIL = "email", "E-mail"
 
-    class Status(models.TextChoices):
-        """`submitting` and `uncertain` are ours: handed over but not confirmed. The rest are the provider's words."""
-
-        QUEUED = "queued"
-        SUBMITTING = "submitting"
-        UNCERTAIN = "uncertain"
-        SENT = "sent"
-        DELIVERED = "delivered"
-        FAILED = "failed"
-        UNDELIVERABLE = "undeliverable"
-        EXPIRED = "expired"
-
     channel = models.CharField(max_length=10, choices=Channel.choices)
     to = models.CharField(max_length=254)
     subject = models.CharField(max_length=200, blank=True)
     text = models.TextField()
     key = models.CharField(max_length=100, help_text="What the message is for; one message per purpose and channel.")
-    status = models.CharField(max_length=20, choices=Status.choices, default=Status.QUEUED)
+    status = models.CharField(max_length=20, choices=MessageStatus.choices, default=MessageStatus.QUEUED)
     provider = models.CharField(max_length=50, blank=True)
     provider_reference = models.CharField(max_length=100, blank=True)
     raw_status = models.CharField(max_length=50, blank=True, help_text="The provider's own word.")

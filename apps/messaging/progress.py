@@ -1,25 +1,37 @@
-"""How a message's status moves: only forward, whatever the order of the reports."""
+"""The states of a message, and how it moves through them: only forward, whatever the order of the reports."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from apps.messaging.models import Message
+from django.db.models import TextChoices
 
-Status = Message.Status
+
+class MessageStatus(TextChoices):
+    """`submitting` and `uncertain` are ours: handed over but not confirmed. The rest are the provider's words."""
+
+    QUEUED = "queued"
+    SUBMITTING = "submitting"
+    UNCERTAIN = "uncertain"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    UNDELIVERABLE = "undeliverable"
+    EXPIRED = "expired"
+
 
 ORDER: Final = {
-    Status.QUEUED: 0,
-    Status.SUBMITTING: 1,
-    Status.UNCERTAIN: 2,
-    Status.SENT: 3,
-    Status.EXPIRED: 4,
-    Status.UNDELIVERABLE: 5,
-    Status.FAILED: 6,
-    Status.DELIVERED: 7,
+    MessageStatus.QUEUED: 0,
+    MessageStatus.SUBMITTING: 1,
+    MessageStatus.UNCERTAIN: 2,
+    MessageStatus.SENT: 3,
+    MessageStatus.EXPIRED: 4,
+    MessageStatus.UNDELIVERABLE: 5,
+    MessageStatus.FAILED: 6,
+    MessageStatus.DELIVERED: 7,
 }
 
 
 def further(now: str, news: str) -> str:
     """The status after `news`: the one that is further along. Delivered wins over everything."""
-    return max(Status(now), Status(news), key=ORDER.__getitem__)
+    return max(MessageStatus(now), MessageStatus(news), key=ORDER.__getitem__)

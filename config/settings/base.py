@@ -28,7 +28,7 @@ def databases(default: str) -> dict[str, Any]:
 
 def _database(variable: str, default: str) -> dict[str, Any]:
     """The database that `variable` names, with the options that each engine needs to be safe under concurrency."""
-    config: dict[str, Any] = env.db_url(variable, default=default)
+    config: dict[str, Any] = env.db_url_config(env.str(variable, default="") or default)
     if config["ENGINE"] == "django.db.backends.sqlite3":
         # IMMEDIATE takes the write lock at BEGIN: a deferred transaction that later wants to write fails at once
         # with "database is locked", whatever the timeout.
@@ -183,8 +183,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 # --- Outbox ---------------------------------------------------------------------------------------------------------
 
 OUTBOX_SUBSCRIBERS = "config.events.SUBSCRIBERS"
-# Longer than the longest a handler may take (every outside call has a total deadline, 25 s at most).
-OUTBOX_LEASE_SECONDS = env.int("OUTBOX_LEASE_SECONDS", default=60)
+# Longer than the longest a handler may take: a charge with an outdated token is five calls, each with a deadline.
+OUTBOX_LEASE_SECONDS = env.int("OUTBOX_LEASE_SECONDS", default=120)
 OUTBOX_POLL_SECONDS = 1.0
 OUTBOX_KEEP_DONE_DAYS = 30
 
@@ -353,6 +353,8 @@ def logging_config(formatter: str) -> dict[str, Any]:
         "loggers": {
             "django.server": {"handlers": ["stdout"], "propagate": False},
             "django.request": {"level": "ERROR"},  # 4xx answers stand in the request line already
+            "celery.app.trace": {"level": "WARNING"},  # a line per delivered event says nothing new
+            "celery.worker.strategy": {"level": "WARNING"},
             "httpx": {"level": "WARNING"},  # its INFO lines hold whole addresses
             "httpcore": {"level": "WARNING"},
         },

@@ -7,7 +7,9 @@ DEBUG = False  # errors are the envelope here as in production; tracebacks stand
 SECRET_KEY = env.str("SECRET_KEY", default="insecure-development-secret-key-never-used-in-production")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 DATABASES = databases(f"sqlite:///{VAR_DIR / 'faraja.sqlite3'}")
-VAR_DIR.mkdir(exist_ok=True)
+# Files are served from where the packages keep them (WhiteNoise's finders); the folder only has to exist.
+STATIC_ROOT = VAR_DIR / "static"
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 
 SIMULATORS_URL = env.str("SIMULATORS_URL", default="http://127.0.0.1:8001").rstrip("/")
 PAYMENT_GATEWAYS = payment_gateways(SIMULATORS_URL)

@@ -58,7 +58,8 @@ class StoredResponse(Response):
     """An answer whose bytes are already final, so that a replay is equal to the byte."""
 
     def __init__(self, body: bytes, status: int, *, is_replay: bool) -> None:
-        super().__init__(status=status, content_type="application/json")
+        super().__init__(status=status)
+        self.headers["Content-Type"] = "application/json"
         self.body = body
         if is_replay:
             self.headers["Idempotent-Replayed"] = "true"

@@ -1,4 +1,4 @@
-"""Real servers on real sockets for the adapters to talk to: one that does as a handler says, one that plays recordings."""
+"""Real servers on real sockets for the adapters: one does as a handler says, one plays recordings."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from django.core.mail import EmailMessage
 from django.utils import timezone
 
 from apps.messaging.models import DeliveryReport, Message, MessageReference
+from apps.messaging.progress import MessageStatus as Status
 from apps.messaging.progress import further
 from apps.messaging.selectors import find_message_reference
 from core.crash import crash_point
@@ -30,7 +31,7 @@ from services.sms.registry import get_sms_gateway
 
 logger = logging.getLogger("faraja.messaging")
 
-Status, Channel = Message.Status, Message.Channel
+Channel = Message.Channel
 MAX_TRIES = 2
 REPORT_REFUSALS = (NotFound, Malformed)
 

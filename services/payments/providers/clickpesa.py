@@ -9,9 +9,9 @@ from __future__ import annotations
 import hmac
 import re
 import threading
-import time
 from collections.abc import Mapping
 from contextlib import suppress
+from time import monotonic
 from typing import Any, NoReturn
 
 from core.money import AmountNotRepresentable, Money
@@ -23,9 +23,6 @@ from services.http import (
     HttpClient,
     OutcomeUnknown,
     is_header_safe,
-    read_json,
-    recordable,
-    storable,
 )
 from services.options import required
 from services.payments.base import (
@@ -43,6 +40,7 @@ from services.payments.base import (
     WebhookRejected,
 )
 from services.payments.providers.clickpesa_checksum import canonical_checksum, legacy_checksum
+from services.reading import read_json, recordable, storable
 
 # ClickPesa docs, "payment status". REFUNDED and REVERSED are absent on purpose: money going back is a movement of its
 # own, recorded with refunds. Read here as PAID or DECLINED they would rewrite what became of the charge; as UNKNOWN
@@ -141,7 +139,8 @@ class ClickPesaGateway(PaymentGateway):
         _check_reference(reference)
         answer = self._call("GET", "/payments/{reference}", path_values={"reference": reference})
         if answer.status == 404:
-            raise ChargeNotFound(reference)
+            # A page of HTML is a wrong address or a wall in front of ClickPesa, not its word that nothing is there.
+            raise ChargeNotFound(reference) if answer.json() else GatewayUnavailable
         found = self._accepted(answer)
         if not isinstance(found, list):
             raise GatewayUnavailable
@@ -245,8 +244,8 @@ class ClickPesaGateway(PaymentGateway):
         Fetched under the lock: one thread asks, the others wait for its answer instead of asking too.
         """
         with self._token_lock:
-            if self._token in ("", stale) or time.monotonic() >= self._token_ends_at:
-                asked_at = time.monotonic()
+            if self._token in ("", stale) or monotonic() >= self._token_ends_at:
+                asked_at = monotonic()
                 self._token = ""
                 self._token = self._fetch_token()
                 self._token_ends_at = asked_at + TOKEN_LIFETIME

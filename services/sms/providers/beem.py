@@ -19,11 +19,9 @@ from services.http import (
     GatewayUnavailable,
     HttpClient,
     OutcomeUnknown,
-    read_json,
-    recordable,
-    storable,
 )
 from services.options import required
+from services.reading import read_json, recordable, storable
 from services.sms.base import MessageStatus, SmsGateway, SmsRefused, SmsReport, SmsRequest, SmsResult
 from services.sms.encoding import fits_gsm
 

@@ -1,0 +1,77 @@
+"""What every test may use. The database and Redis are those of DATABASE_URL and REDIS_URL (`make test` starts them)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+from rest_framework.test import APIClient
+
+from core.tenancy import outside_tenants, tenant_scope
+from tests.factories.accounts import Member, make_member
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On SQLite, tests that need PostgreSQL are left out, and the run says so by name and number."""
+    from django.conf import settings
+
+    if settings.DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+        return
+    kept = [item for item in items if item.get_closest_marker("postgresql") is None]
+    left_out = len(items) - len(kept)
+    if left_out:
+        config.stash[_LEFT_OUT] = left_out
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+
+
+_LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if left_out := config.stash.get(_LEFT_OUT, 0):
+        terminalreporter.write_line(f"{left_out} tests need PostgreSQL and were left out: this run is on SQLite.")
+
+
+@pytest.fixture(autouse=True)
+def _no_tenant_is_left_behind() -> Iterator[None]:
+    """A scope that a test (or the code under it) forgot to close would open a room for the next one."""
+    with outside_tenants():
+        yield
+
+
+@pytest.fixture
+def member(db: None) -> Member:
+    """A registered person in their own tenant."""
+    return make_member()
+
+
+@pytest.fixture
+def stranger(db: None) -> Member:
+    """A person of another tenant."""
+    return make_member()
+
+
+@pytest.fixture
+def in_tenant(member: Member) -> Iterator[Member]:
+    """`member`, with their tenant's room open, as inside a request of theirs."""
+    with tenant_scope(member.tenant_id):
+        if connection.vendor == "postgresql":
+            # Inside the test's own transaction, so that plain queries of the test pass the second wall.
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT set_config('app.tenant_id', %s, true)", [str(member.tenant_id)])
+        yield member
+
+
+@pytest.fixture
+def client() -> APIClient:
+    """Nobody in particular."""
+    return APIClient()
+
+
+@pytest.fixture
+def member_client(member: Member) -> APIClient:
+    """`member`, signed in with a bearer token."""
+    return member.client()

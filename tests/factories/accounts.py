@@ -1,0 +1,39 @@
+"""People with sessions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import count
+from uuid import UUID
+
+from rest_framework.test import APIClient
+
+from apps.accounts.models import User
+from apps.accounts.services.accounts import register
+from apps.accounts.services.sessions import open_session
+from apps.accounts.tokens import TokenPair
+
+PASSWORD = "kahawa-na-chai-7"
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A person in their own tenant, signed in once."""
+
+    user: User
+    tenant_id: UUID
+    tokens: TokenPair
+
+    def client(self) -> APIClient:
+        client = APIClient()
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {self.tokens.access}")
+        return client
+
+
+def make_member(*, email: str = "", transport: str = "body") -> Member:
+    """Register somebody (through the use case, as the API does) and sign them in."""
+    user = register(email=email or f"person{next(_numbers)}@example.com", password=PASSWORD, first_name="Asha")
+    principal, tokens = open_session(user=user, transport=transport)
+    assert principal.tenant_id is not None
+    return Member(user, principal.tenant_id, tokens)
