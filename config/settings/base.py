@@ -28,7 +28,9 @@ class Env(environ.Env):  # type: ignore[misc]
 
 
 env = Env()
-environ.Env.read_env(BASE_DIR / ".env")
+# A developer's own .env is for `make run`; the suite sets ENV_FILE to nothing, so that it is the same everywhere.
+if env_file := os.environ.get("ENV_FILE", str(BASE_DIR / ".env")):
+    environ.Env.read_env(env_file)
 
 
 def databases(default: str) -> dict[str, Any]:
@@ -274,6 +276,14 @@ AUTH_SESSION_LIFETIME = timedelta(days=90)  # absolute
 # Two tabs may refresh with the same token; within this time the second gets the first one's successor.
 AUTH_REFRESH_GRACE = timedelta(seconds=10)
 AUTH_COOKIE_SECURE = True
+# How long mailed links are good, by purpose.
+AUTH_LINK_LIFETIME = {
+    "verify_email": timedelta(days=3),
+    "change_email": timedelta(hours=1),
+    "reset_password": timedelta(minutes=30),
+}
+# Where mailed links lead: the web frontend, which hands the token to the API.
+FRONTEND_URL = env.str("FRONTEND_URL", default="http://localhost:3000").rstrip("/")
 
 
 def simple_jwt(signing_key: str) -> dict[str, Any]:

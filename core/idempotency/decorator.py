@@ -97,7 +97,7 @@ def read_key(header: str | None) -> str:
     """The key, bare or as a quoted structured-field string (the IETF draft's spelling); both are the same key."""
     if header is None:
         raise IdempotencyKeyRequired
-    key = header.strip()
+    key = header.strip(" \t")
     if len(key) >= 2 and key[0] == key[-1] == '"':
         key = re.sub(r"\\([\"\\])", r"\1", key[1:-1])
     if not _PRINTABLE.fullmatch(key):
