@@ -40,6 +40,17 @@ def redact(text: str) -> str:
     return text
 
 
+def _message(record: logging.LogRecord) -> str:
+    """The message, with the route in place of a request's path: the path may hold a callback's secret."""
+    message = record.getMessage()
+    request = getattr(record, "request", None)
+    path = getattr(request, "path", "")
+    if not path or path not in message:
+        return message
+    match = getattr(request, "resolver_match", None)
+    return message.replace(path, f"/{match.route}" if match is not None else "(no route)")
+
+
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
     found = {}
     for key, value in vars(record).items():
@@ -57,7 +68,7 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": redact(record.getMessage()),
+            "message": redact(_message(record)),
             "request_id": context.request_id.get() or None,
             "tenant_id": str(tenant) if tenant else None,
             "user_id": context.user_id.get() or None,
@@ -74,7 +85,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-        message = record.getMessage()
+        message = _message(record)
         extras = " ".join(
             f"{key}={value}" for key, value in _extras(record).items() if key not in {"request", "status_code", "data"}
         )
