@@ -328,6 +328,7 @@ def payment_gateways(simulators_url: str | None = None) -> dict[str, Any]:
                 "api_key": read("CLICKPESA_API_KEY", "demo-api-key"),
                 "checksum_key": read("CLICKPESA_CHECKSUM_KEY", "demo-checksum-key", required=False),
             },
+            "OPTIONAL": ("checksum_key",),  # without it callbacks are hints; production refuses any other empty option
             "CALLBACK_TOKEN": read("CLICKPESA_CALLBACK_TOKEN", "demo-clickpesa-callback-token"),
         }
     }
