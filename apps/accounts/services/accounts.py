@@ -9,9 +9,10 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
-from apps.accounts.selectors import find_user_by_email
+from apps.accounts.selectors import find_user_by_email, is_known_client
 from apps.tenants.services import create_tenant
 from core.exceptions import Malformed, NotAuthenticated, RuleViolated
+from core.throttling.limits import spend
 
 
 class EmailTaken(RuleViolated):
@@ -42,21 +43,37 @@ class AccountInactive(NotAuthenticated):
     message = _("This account is not active.")
 
 
-@transaction.atomic
 def register(
-    *, email: str, password: str, first_name: str = "", last_name: str = "", phone: str = "", language: str = "en"
+    *,
+    email: str,
+    password: str,
+    first_name: str = "",
+    last_name: str = "",
+    phone: str = "",
+    language: str = "en",
+    client: str | None = None,
 ) -> User:
-    """A new person with a personal tenant, or `EmailTaken` or `PasswordTooWeak`."""
+    """A new person with a personal tenant, or `EmailTaken`, `PasswordTooWeak` or `Throttled`.
+
+    `client` is the network that asks; None when nobody outside does (a seed), and then nothing is counted.
+    """
     user = User(email=email.strip().lower(), first_name=first_name, last_name=last_name, phone=phone, language=language)
     check_password_strength(password=password, user=user)
+    if client is not None:
+        spend({"register_client": client})
     user.set_password(password)
+    _store_with_tenant(user)
+    return user
+
+
+@transaction.atomic
+def _store_with_tenant(user: User) -> None:
     try:
         with transaction.atomic():
             user.save()
     except IntegrityError:
         raise EmailTaken(errors={"email": [EmailTaken.message]}) from None
     create_tenant(name=user.get_full_name() or user.email, owner_id=user.pk)
-    return user
 
 
 def create_operator(*, email: str, password: str) -> User:
@@ -72,11 +89,18 @@ def check_password_strength(*, password: str, user: User) -> None:
         raise PasswordTooWeak(errors={"password": faults.messages}) from None
 
 
-def check_credentials(*, email: str, password: str) -> User:
-    """The person behind e-mail and password, or `InvalidCredentials` or `AccountInactive`.
+def check_credentials(*, email: str, password: str, client: str) -> User:
+    """The person behind e-mail and password, or `InvalidCredentials`, `AccountInactive` or `Throttled`.
 
-    An unknown address costs as much time as a wrong password.
+    An unknown e-mail address costs as much time as a wrong password, and is counted the same. The attempt is counted
+    before the password is looked at, so a hundred at once are not a hundred guesses; a right password gives back its
+    own count and no other. `client` is the network that asks.
     """
+    account = email.strip().lower()
+    if is_known_client(email=account, client=client):
+        spent = spend({"login_client": client, "login_known": f"{account} {client}"})
+    else:
+        spent = spend({"login_client": client, "login_account": account})
     user = find_user_by_email(email=email)
     if user is None:
         make_password(password)
@@ -85,4 +109,5 @@ def check_credentials(*, email: str, password: str) -> User:
         raise InvalidCredentials
     if not user.is_active:
         raise AccountInactive
+    spent.give_back()
     return user
