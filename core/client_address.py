@@ -29,7 +29,7 @@ def client_address(request: HasMeta) -> str:
     the connection counts.
     """
     peer = _network(request.META.get("REMOTE_ADDR") or "") or UNKNOWN
-    if not settings.NUM_PROXIES:
+    if settings.NUM_PROXIES < 1:
         return peer
     hops = (request.META.get("HTTP_X_FORWARDED_FOR") or "").split(",")
     if len(hops) < settings.NUM_PROXIES:

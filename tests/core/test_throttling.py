@@ -38,7 +38,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture(autouse=True)
 def _limits(settings):
-    settings.RATE_LIMITS = {"ten": (10, HOUR), "three": (3, HOUR), "quick": (3, timedelta(seconds=0.6))}
+    settings.RATE_LIMITS = {"ten": (10, HOUR), "three": (3, HOUR), "quick": (3, timedelta(seconds=3))}
 
 
 @pytest.fixture(params=[pytest.param("redis", marks=needs_redis), "database"])
@@ -137,6 +137,23 @@ def test_a_request_that_one_limit_refuses_counts_against_none(store, ident):
     assert [is_admitted({"ten": ident}) for _ in range(8)] == [True] * 7 + [False]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_requests_that_meet_at_two_limits_do_not_wait_for_each_other_for_ever(store, ident):
+    names = ["ten", "three"]
+
+    def one(number: int) -> bool:
+        return is_admitted(dict.fromkeys(names if number % 2 else names[::-1], ident))
+
+    assert at_once(40, one).count(True) == 3
+
+
+@needs_redis
+def test_a_redis_that_has_forgotten_the_script_is_taught_it_again(ident, settings):
+    redis.Redis.from_url(settings.REDIS_URL).script_flush()
+
+    assert [is_admitted({"three": ident}) for _ in range(4)] == [True, True, True, False]
+
+
 @pytest.mark.django_db
 def test_giving_back_undoes_one_request_and_no_other(store, ident):
     spend({"three": ident})
@@ -163,10 +180,10 @@ def test_a_bucket_admits_again_when_the_refusal_said_so(store, ident):
     take = redis_bucket.take if store == "redis" else database_bucket.take
     wait = take([bucket])
 
-    assert 0 < wait <= 200_000
+    assert 0 < wait <= 1_000_000
     time.sleep(wait / 1_000_000 + 0.005)
     assert take([bucket]) == 0
-    assert take([bucket]) > 100_000
+    assert take([bucket]) > 500_000
 
 
 # --- The arithmetic -------------------------------------------------------------------------------------------------
@@ -303,8 +320,8 @@ def test_redis_forgets_a_bucket_when_it_is_full_again(ident, settings):
 
     key = redis_bucket.PREFIX + find_limit("quick").bucket(ident).key
     client = redis.Redis.from_url(settings.REDIS_URL)
-    assert 0 < client.pttl(key) <= 200
-    time.sleep(0.25)
+    assert 0 < client.pttl(key) <= 1000
+    time.sleep(1.1)
     assert not client.exists(key)
 
 

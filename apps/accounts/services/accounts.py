@@ -12,7 +12,7 @@ from apps.accounts.models import User
 from apps.accounts.selectors import find_user_by_email, is_known_client
 from apps.tenants.services import create_tenant
 from core.exceptions import Malformed, NotAuthenticated, RuleViolated
-from core.throttling.limits import spend
+from core.throttling.limits import Spent, spend
 
 
 class EmailTaken(RuleViolated):
@@ -96,11 +96,7 @@ def check_credentials(*, email: str, password: str, client: str) -> User:
     before the password is looked at, so a hundred at once are not a hundred guesses; a right password gives back its
     own count and no other. `client` is the network that asks.
     """
-    account = email.strip().lower()
-    if is_known_client(email=account, client=client):
-        spent = spend({"login_client": client, "login_known": f"{account} {client}"})
-    else:
-        spent = spend({"login_client": client, "login_account": account})
+    counted = count_guess(email=email, client=client)
     user = find_user_by_email(email=email)
     if user is None:
         make_password(password)
@@ -109,5 +105,16 @@ def check_credentials(*, email: str, password: str, client: str) -> User:
         raise InvalidCredentials
     if not user.is_active:
         raise AccountInactive
-    spent.give_back()
+    counted.give_back()
     return user
+
+
+def count_guess(*, email: str, client: str) -> Spent:
+    """Count an attempt to sign in before its password is looked at, or raise `Throttled`.
+
+    Give it back when the password was right.
+    """
+    account = email.strip().lower()
+    if is_known_client(email=account, client=client):
+        return spend({"login_client": client, "login_known": f"{account} {client}"})
+    return spend({"login_client": client, "login_account": account})

@@ -12,9 +12,11 @@ from typing import ClassVar
 import pytest
 import redis
 from django.contrib.auth.hashers import MD5PasswordHasher, get_hasher
+from django.test import Client
 from rest_framework.test import APIClient
 
 from apps.accounts.models import AuthSession, User
+from apps.accounts.services.accounts import create_operator
 from apps.payments.models import Payment
 from config.settings import base
 from core.logging import JsonFormatter
@@ -25,7 +27,7 @@ from tests.factories.payments import a_wish_to_pay
 from tests.limits import at_once, fresh_address, redis_that_is_a_black_hole, redis_that_refuses
 
 LOGIN = "/api/v1/auth/login/"
-MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 WRONG = "not-the-password"
 
 
@@ -44,7 +46,9 @@ class SpyHasher(MD5PasswordHasher):
 
 @pytest.fixture(autouse=True)
 def _production_limits(settings):
-    settings.RATE_LIMITS = base.RATE_LIMITS
+    # Nothing is earned back while a slow computer still counts; the bursts are production's own.
+    slow = {name: (base.RATE_LIMITS[name][0], HOUR) for name in ("login_client", "refresh_session")}
+    settings.RATE_LIMITS = base.RATE_LIMITS | slow
 
 
 @pytest.fixture
@@ -185,7 +189,7 @@ def test_a_deactivated_account_is_no_way_around_the_limit():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_one_address_tries_ten_accounts_a_minute(spy):
+def test_one_address_tries_ten_accounts(spy):
     address = fresh_address()
 
     responses = at_once(60, lambda _: login(fresh_email(), address=address))
@@ -242,6 +246,26 @@ def test_a_refused_guess_leaves_neither_address_nor_e_mail_in_logs_or_buckets(ca
     assert not [text for text in kept if address in text or email in text]
 
 
+@pytest.mark.django_db
+def test_the_admin_is_no_second_door_for_guesses(spy):
+    email, address = fresh_email(), fresh_address()
+    create_operator(email=email, password=PASSWORD)
+    browser = Client(REMOTE_ADDR=address)
+
+    def sign_in(password: str):
+        return browser.post("/admin/login/", {"username": email, "password": password})
+
+    assert statuses(sign_in(PASSWORD) for _ in range(7)) == [302] * 7
+    for _ in range(3):
+        sign_in(WRONG)
+        login(email)
+    spy.evaluated = 0
+
+    assert "Too many requests" in sign_in(PASSWORD).content.decode()
+    assert login(email, PASSWORD).status_code == 429
+    assert spy.evaluated == 0
+
+
 # --- Registration, refresh, payments --------------------------------------------------------------------------------
 
 
@@ -272,7 +296,7 @@ def test_asking_who_is_registered_is_limited_too():
 
 
 @pytest.mark.django_db
-def test_a_session_refreshes_sixty_times_a_minute_and_is_not_ended_by_the_refusal():
+def test_a_session_refreshes_sixty_times_and_is_not_ended_by_the_refusal():
     member, other = make_member(), make_member()
     refresh, answers = member.tokens.refresh, []
     for _ in range(61):
@@ -281,7 +305,7 @@ def test_a_session_refreshes_sixty_times_a_minute_and_is_not_ended_by_the_refusa
         refresh = response.json()["data"]["refresh"] if response.status_code == 200 else refresh
 
     assert statuses(answers) == [200] * 60 + [429]
-    assert answers[-1].headers["Retry-After"] == "1"
+    assert 50 <= int(answers[-1].headers["Retry-After"]) <= 60
     assert AuthSession.objects.get(user=member.user).revoked_at is None
     again = APIClient().post("/api/v1/auth/refresh/", {"refresh": other.tokens.refresh}, format="json")
     assert again.status_code == 200
@@ -294,7 +318,7 @@ def start(client: APIClient, **changes: str):
 
 @pytest.mark.django_db
 def test_payments_are_limited_per_person_and_refused_ones_count(settings):
-    settings.RATE_LIMITS = base.RATE_LIMITS | {"payments_person": (6, MINUTE)}
+    settings.RATE_LIMITS = base.RATE_LIMITS | {"payments_person": (6, HOUR)}
     member, other = make_member(), make_member()
 
     # A refusal by the use case rolls its transaction back; the count is not in it.
@@ -310,7 +334,7 @@ def test_payments_are_limited_per_person_and_refused_ones_count(settings):
 @pytest.mark.postgresql  # SQLite cannot be emptied after it: the history of payments is append-only there too
 @pytest.mark.django_db(transaction=True)
 def test_of_sixty_payments_at_once_exactly_the_limit_is_started(settings):
-    settings.RATE_LIMITS = base.RATE_LIMITS | {"payments_person": (10, MINUTE)}
+    settings.RATE_LIMITS = base.RATE_LIMITS | {"payments_person": (10, HOUR)}
     member = make_member()
 
     responses = at_once(60, lambda _: start(member.client()))
@@ -335,7 +359,7 @@ def test_a_throttled_payment_can_be_repeated_under_its_key(settings):
 
 @pytest.mark.django_db
 def test_looking_at_payments_is_not_counted(settings):
-    settings.RATE_LIMITS = base.RATE_LIMITS | {"payments_person": (1, MINUTE)}
+    settings.RATE_LIMITS = base.RATE_LIMITS | {"payments_person": (1, HOUR)}
     client = make_member().client()
 
     assert statuses(client.get("/api/v1/payments/") for _ in range(5)) == [200] * 5
@@ -375,3 +399,16 @@ def test_every_limited_operation_says_so_in_the_schema():
     }
 
     assert limited == {"auth_login", "auth_register", "auth_refresh", "payments_start"}
+
+
+def test_the_limits_of_production_are_those_that_were_decided():
+    rates = {name: (burst, per.total_seconds()) for name, (burst, per) in base.RATE_LIMITS.items()}
+
+    assert rates == {
+        "login_account": (5, 1500),  # one more every five minutes: five in any five
+        "login_known": (5, 1500),
+        "login_client": (10, 60),
+        "register_client": (10, 3600),
+        "refresh_session": (60, 60),
+        "payments_person": (60, 60),
+    }
