@@ -17,6 +17,7 @@ from core.exceptions import DomainError
 from core.framework_errors import FrameworkError
 from core.renderers import dump_json
 from core.response_wrapper import error_envelope
+from core.throttling.decorator import limits_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 AnyError = type[DomainError] | FrameworkError
@@ -96,6 +97,8 @@ def operation(
     def describe(handler: F) -> F:
         all_parameters = list(parameters)
         all_errors = list(errors)
+        if limits_of(handler):
+            all_errors.append(framework_errors.THROTTLED)
         if getattr(handler, "is_idempotent", False):
             from core.idempotency import decorator
 

@@ -87,6 +87,13 @@ class AuthSession(BaseModel):
     revoked_at = models.DateTimeField(null=True, blank=True)
     revoked_reason = models.CharField(max_length=20, choices=Reason.choices, blank=True)
     user_agent = models.CharField(max_length=300, blank=True)
+    client_key = models.CharField(
+        max_length=32,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Keyed hash of the network in which it was opened; never the address.",
+    )
 
     class Meta:
         indexes = [

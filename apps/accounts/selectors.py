@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from apps.accounts.models import AuthSession, User
 from apps.tenants.selectors import role_subquery
+from core.client_address import client_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,12 @@ def list_live_sessions(*, user_id: UUID) -> QuerySet[AuthSession]:
 
 def find_user_by_email(*, email: str) -> User | None:
     return User.objects.filter(email=email.strip().lower()).first()
+
+
+def is_known_client(*, email: str, client: str) -> bool:
+    """Whether the account of `email` has signed in from this network before (as long as the session is kept)."""
+    sessions = AuthSession.objects.filter(user__email=email, client_key=client_key(client))
+    return sessions.exclude(revoked_reason=AuthSession.Reason.REUSE).exists()
 
 
 def find_user(*, user_id: UUID) -> User | None:

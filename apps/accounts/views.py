@@ -46,9 +46,11 @@ from apps.accounts.tokens import (
     read_refresh,
 )
 from apps.accounts.transports import Transport
+from core.client_address import client_address
 from core.exceptions import NotAuthenticated
 from core.openapi import operation
 from core.response_wrapper import success_response
+from core.throttling.limits import Throttled
 from core.views import APIView
 
 USER_EXAMPLE = {
@@ -105,12 +107,12 @@ class RegisterView(PublicAuthView):
         status=201,
         message=_("Welcome."),
         example=SIGNED_IN_EXAMPLE,
-        errors=[EmailTaken, cookies.CsrfFailed],
+        errors=[EmailTaken, Throttled, cookies.CsrfFailed],
     )
     def post(self, request: Request) -> Response:
         data = RegisterInput.parse(request.data)
         transport = _transport(request, data.pop("transport", None))
-        user = register(**data, language=(get_language() or "en")[:2])
+        user = register(**data, language=(get_language() or "en")[:2], client=client_address(request))
         return _sign_in(request, user, transport, message=_("Welcome."), status=201)
 
 
@@ -127,12 +129,12 @@ class LoginView(PublicAuthView):
         response=SignedInOutput,
         message=_("Signed in."),
         example=SIGNED_IN_EXAMPLE,
-        errors=[InvalidCredentials, AccountInactive, cookies.CsrfFailed],
+        errors=[InvalidCredentials, AccountInactive, Throttled, cookies.CsrfFailed],
     )
     def post(self, request: Request) -> Response:
         data = LoginInput.parse(request.data)
         transport = _transport(request, data.get("transport"))
-        user = check_credentials(email=data["email"], password=data["password"])
+        user = check_credentials(email=data["email"], password=data["password"], client=client_address(request))
         return _sign_in(request, user, transport, message=_("Signed in."))
 
 
@@ -158,6 +160,7 @@ class RefreshView(PublicAuthView):
             SessionExpired,
             RefreshReused,
             AccountInactive,
+            Throttled,
             cookies.CsrfFailed,
         ],
     )
@@ -219,7 +222,12 @@ def _transport(request: Request, wanted: str | None) -> str:
 
 
 def _sign_in(request: Request, user: Any, transport: str, *, message: Any, status: int = 200) -> Response:
-    principal, tokens = open_session(user=user, transport=transport, user_agent=request.headers.get("User-Agent", ""))
+    principal, tokens = open_session(
+        user=user,
+        transport=transport,
+        user_agent=request.headers.get("User-Agent", ""),
+        client=client_address(request),
+    )
     return _signed_in(request, principal, tokens, message=message, status=status)
 
 

@@ -88,6 +88,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "core.idempotency",
     "core.outbox",
+    "core.throttling",
     "apps.common",
     "apps.accounts",
     "apps.tenants",
@@ -210,6 +211,31 @@ IDEMPOTENCY_KEEP_HOURS = 72
 
 # Lets tests kill a process at a named point (`CRASH_AT`). Refused by production settings.
 CRASH_POINTS_ENABLED = False
+
+# --- Limits ----------------------------------------------------------------------------------------------------------
+
+# How many proxies stand before the web server and append to X-Forwarded-For. 0: nothing there is believed.
+NUM_PROXIES = env.int("NUM_PROXIES", default=0)
+
+# name: (burst, per). That many at once, and then one more each time per / burst has passed. When Redis is configured
+# and away, half as many.
+RATE_LIMITS: dict[str, tuple[int, timedelta]] = {
+    # Wrong passwords for one account, from anywhere. One more every five minutes, so never more than five within any
+    # five, and under 300 a day.
+    "login_account": (5, timedelta(minutes=25)),
+    # The same from a network where this account has signed in before, counted apart: whoever uses up the limit above
+    # elsewhere does not lock the person out at home.
+    "login_known": (5, timedelta(minutes=25)),
+    # Wrong passwords from one address, for any accounts: what makes trying one password on many people slow. Not less,
+    # because a whole office or a mobile operator's customers may share an address.
+    "login_client": (10, timedelta(minutes=1)),
+    # Registrations from one address. Each costs a password hash, a tenant, and tells whether an e-mail is taken.
+    "register_client": (10, timedelta(hours=1)),
+    # A session needs one refresh in a quarter of an hour; many tabs that wake together need a few more.
+    "refresh_session": (60, timedelta(minutes=1)),
+    # Each is a push to somebody's phone. A shop that sells more than one thing a second sets PAYMENTS_PER_MINUTE.
+    "payments_person": (env.int("PAYMENTS_PER_MINUTE", default=60), timedelta(minutes=1)),
+}
 
 # --- API ------------------------------------------------------------------------------------------------------------
 

@@ -21,8 +21,10 @@ from apps.accounts.models import AuthSession, User
 from apps.accounts.selectors import Principal, find_principal
 from apps.accounts.tokens import Claims, TokenInvalid, TokenPair, mint
 from apps.tenants.selectors import find_first_tenant
+from core.client_address import client_key
 from core.crash import crash_point
 from core.exceptions import NotAuthenticated, NotFound
+from core.throttling.limits import spend
 
 logger = logging.getLogger("faraja.security")
 
@@ -58,8 +60,8 @@ class RefreshReused(NotAuthenticated):
     message = _("This session was ended for your safety. Please sign in again.")
 
 
-def open_session(*, user: User, transport: str, user_agent: str = "") -> tuple[Principal, TokenPair]:
-    """A new login of `user`, in the tenant they joined first."""
+def open_session(*, user: User, transport: str, user_agent: str = "", client: str = "") -> tuple[Principal, TokenPair]:
+    """A new login of `user`, in the tenant they joined first. `client` is the network it comes from."""
     now = timezone.now()
     tenant = find_first_tenant(user_id=user.pk)
     session = AuthSession.objects.create(
@@ -71,6 +73,7 @@ def open_session(*, user: User, transport: str, user_agent: str = "") -> tuple[P
         expires_at=now + settings.AUTH_REFRESH_LIFETIME,
         absolute_expires_at=now + settings.AUTH_SESSION_LIFETIME,
         user_agent=user_agent[:300],
+        client_key=client_key(client) if client else "",
     )
     _end_oldest(user.pk)
     principal = _principal(session.pk)
@@ -78,10 +81,11 @@ def open_session(*, user: User, transport: str, user_agent: str = "") -> tuple[P
 
 
 def refresh_session(*, claims: Claims) -> tuple[Principal, TokenPair]:
-    """Exchange a verified refresh token for the next pair, or refuse with the reason.
+    """Exchange a verified refresh token for the next pair, or refuse with the reason, `Throttled` among them.
 
     Must not run inside a transaction that a refusal rolls back: ending a replayed family has to last.
     """
+    spend({"refresh_session": claims.session_id})
     now = timezone.now()
     # One statement decides the race; everything after it only explains the result.
     AuthSession.objects.filter(
