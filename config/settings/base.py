@@ -233,6 +233,13 @@ RATE_LIMITS: dict[str, tuple[int, timedelta]] = {
     "register_client": (10, timedelta(hours=1)),
     # A session needs one refresh in a quarter of an hour; many tabs that wake together need a few more.
     "refresh_session": (60, timedelta(minutes=1)),
+    # Mails with a reset link: to one account, and asked for from one address.
+    "reset_account": (5, timedelta(hours=1)),
+    "reset_client": (20, timedelta(hours=1)),
+    # Guesses at the current password by whoever holds a stolen session.
+    "password_person": (5, timedelta(minutes=15)),
+    # Confirmation mails that a person sends to themselves.
+    "link_person": (5, timedelta(hours=1)),
     # Each is a push to somebody's phone. A shop that sells more than one thing a second sets PAYMENTS_PER_MINUTE.
     "payments_person": (env.int("PAYMENTS_PER_MINUTE", default=60), timedelta(minutes=1)),
 }

@@ -42,6 +42,7 @@ CORS_ALLOWED_ORIGINS = env.list(
 RATE_LIMITS = RATE_LIMITS | {
     "login_client": (1000, timedelta(minutes=1)),
     "register_client": (1000, timedelta(hours=1)),
+    "reset_client": (1000, timedelta(hours=1)),
 }
 
 CRASH_POINTS_ENABLED = True

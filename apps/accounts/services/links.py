@@ -23,6 +23,7 @@ from apps.accounts.selectors import find_user_by_email
 from apps.accounts.services.passwords import check_own_password, set_password
 from core.exceptions import RuleViolated
 from core.outbox.publisher import publish
+from core.throttling.limits import spend
 
 Purpose = EmailLink.Purpose
 TOKEN_LENGTH = 64  # 32 hex digits of the row's id, 32 of the signature
@@ -52,13 +53,16 @@ def request_email_change(*, user: User, email: str, password: str) -> None:
     _request(user, Purpose.CHANGE_EMAIL, email=email.strip().lower())
 
 
-@transaction.atomic
-def request_password_reset(*, email: str) -> None:
-    """Ask for a reset link. The request costs and answers the same whether the address is known or not.
+def request_password_reset(*, email: str, client: str) -> None:
+    """Ask for a reset link, or `Throttled`. `client` is the network that asks.
 
-    The look-up happens when the event is heard.
+    The request costs and answers the same whether the address is known or not: the look-up happens when the event is
+    heard.
     """
-    publish("account.reset_requested", {"email": email.strip().lower()})
+    account = email.strip().lower()
+    spend({"reset_client": client, "reset_account": account})
+    with transaction.atomic():
+        publish("account.reset_requested", {"email": account})
 
 
 @transaction.atomic
