@@ -92,9 +92,10 @@ def test_every_decision_is_in_its_index_and_has_its_three_parts():
         assert re.findall(r"^## (.+)$", text_of(path), re.M) == ["Context", "Decision", "Consequences"], path.name
 
 
-def test_the_variables_that_operators_read_about_exist():
+def test_the_variables_and_settings_that_operators_read_about_exist():
     """Names in capitals with an underscore, in code style."""
     listed = set(re.findall(r"^([A-Z][A-Z0-9_]*)=", (ROOT / ".env.example").read_text(), re.M))
+    listed |= set(re.findall(r"^([A-Z][A-Z0-9_]*)(?:: .*)? =", (ROOT / "config/settings/base.py").read_text(), re.M))
     named = set()
     for page in PAGES:
         if page.name != "dependencies.md":
