@@ -162,7 +162,6 @@ API_MAX_JSON_DEPTH = 32
 CALLBACK_MAX_BODY_BYTES = 256 * 1024
 
 PHONE_REGION = env.str("PHONE_REGION", default="TZ")  # whose local spellings (0712...) are understood
-PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
 
 # The admin looks across tenants. On PostgreSQL that takes a role which may bypass row-level security.
 ADMIN_DATABASE = "system" if env.str("DATABASE_SYSTEM_URL", default="") else "default"

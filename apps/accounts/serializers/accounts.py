@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from rest_framework import serializers
 
 from apps.accounts.models import User
@@ -33,7 +34,7 @@ class RegisterInput(LoginInput):
 class UpdateProfileInput(InputSerializer):
     first_name = StrictCharField(max_length=100, required=False, allow_blank=True)
     last_name = StrictCharField(max_length=100, required=False, allow_blank=True)
-    language = serializers.ChoiceField(choices=["en", "sw"], required=False, help_text="For mail and texts.")
+    language = serializers.ChoiceField(choices=settings.LANGUAGES, required=False, help_text="For mail and texts.")
 
 
 class UserOutput(serializers.ModelSerializer[User]):

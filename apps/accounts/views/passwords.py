@@ -38,10 +38,9 @@ class ChangePasswordView(APIView):
     @limited("password_person", by=by_person)
     def post(self, request: Request) -> Response:
         data = ChangePasswordInput.parse(request.data)
-        change_password(user=principal_of(request).user, **data)
-        return sign_in(
-            request, principal_of(request).user, principal_of(request).session.transport, message=_("Password changed.")
-        )
+        principal = principal_of(request)
+        change_password(user=principal.user, **data)
+        return sign_in(request, principal.user, principal.session.transport, message=_("Password changed."))
 
 
 class ResetPasswordView(PublicAuthView):

@@ -398,7 +398,16 @@ def test_every_limited_operation_says_so_in_the_schema():
         if "429" in operation["responses"]
     }
 
-    assert limited == {"auth_login", "auth_register", "auth_refresh", "payments_start"}
+    assert limited == {
+        "auth_login",
+        "auth_register",
+        "auth_refresh",
+        "auth_change_password",
+        "auth_change_email",
+        "auth_resend_verification",
+        "auth_reset_password",
+        "payments_start",
+    }
 
 
 def test_the_limits_of_production_are_those_that_were_decided():
@@ -410,5 +419,9 @@ def test_the_limits_of_production_are_those_that_were_decided():
         "login_client": (10, 60),
         "register_client": (10, 3600),
         "refresh_session": (60, 60),
+        "reset_account": (5, 3600),
+        "reset_client": (20, 3600),
+        "password_person": (5, 900),
+        "link_person": (5, 3600),
         "payments_person": (60, 60),
     }
