@@ -399,16 +399,3 @@ def test_every_limited_operation_says_so_in_the_schema():
     }
 
     assert limited == {"auth_login", "auth_register", "auth_refresh", "payments_start"}
-
-
-def test_the_limits_of_production_are_those_that_were_decided():
-    rates = {name: (burst, per.total_seconds()) for name, (burst, per) in base.RATE_LIMITS.items()}
-
-    assert rates == {
-        "login_account": (5, 1500),  # one more every five minutes: five in any five
-        "login_known": (5, 1500),
-        "login_client": (10, 60),
-        "register_client": (10, 3600),
-        "refresh_session": (60, 60),
-        "payments_person": (60, 60),
-    }
