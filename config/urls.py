@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
-from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
 
+from core.docs import RedocView, SchemaView, SwaggerView
 from core.health import LiveView, ReadyView
 from core.root import RootView
 
@@ -13,17 +13,17 @@ api: list[URLPattern | URLResolver] = [
     path("", include("apps.accounts.urls")),
     path("", include("apps.payments.urls")),
     path("", include("apps.messaging.urls")),
-    path("schema/", SpectacularAPIView.as_view()),
-    path("docs/", SpectacularSwaggerView.as_view(url="/schema/")),
+    path("schema/", SchemaView.as_view()),
+    path("docs/", SwaggerView.as_view(url="/schema/")),
 ]
 
 urlpatterns = [
     path("", RootView.as_view()),
     path("api/v1/", include(api)),
     path("api/", include(api)),  # without a version: the newest stable one
-    path("schema/", SpectacularAPIView.as_view()),
-    path("docs/", SpectacularSwaggerView.as_view(url="/schema/")),
-    path("redoc/", SpectacularRedocView.as_view(url="/schema/")),
+    path("schema/", SchemaView.as_view()),
+    path("docs/", SwaggerView.as_view(url="/schema/")),
+    path("redoc/", RedocView.as_view(url="/schema/")),
     re_path(r"^health/live/?$", LiveView.as_view()),
     re_path(r"^health/ready/?$", ReadyView.as_view()),
     path("admin/", admin.site.urls),

@@ -30,7 +30,7 @@ def weaknesses(settings: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} is missing or weak; set it to the output of: openssl rand -base64 48"
     if settings["SECRET_KEY"] and settings["SECRET_KEY"] == settings["JWT_SIGNING_KEY"]:
         yield "JWT_SIGNING_KEY equals SECRET_KEY; one leak must not open both."
-    if not settings["ALLOWED_HOSTS"] or any("*" in host for host in settings["ALLOWED_HOSTS"]):
+    if not settings["ALLOWED_HOSTS"] or any("*" in host or host.startswith(".") for host in settings["ALLOWED_HOSTS"]):
         yield "ALLOWED_HOSTS must name the hosts that are served, without wildcards."
     if settings["DATABASES"]["default"]["ENGINE"] == "django.db.backends.sqlite3":
         yield "DATABASE_URL must name a PostgreSQL server; SQLite is for one computer."
@@ -59,6 +59,8 @@ def _gateway_weaknesses(code: str, config: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{variable} must be an https address; a simulator's is for development."
         elif isinstance(value, str) and value.startswith("demo-"):
             yield f"{variable} is a demo credential."
+        elif value == "" and name not in config.get("OPTIONAL", ()):
+            yield f"{variable} is empty."
     token = config["CALLBACK_TOKEN"]
     if len(token) < MIN_CALLBACK_TOKEN_LENGTH or token.startswith("demo-"):
         yield f"{code.upper()}_CALLBACK_TOKEN must be random; set it to the output of: openssl rand -hex 16"

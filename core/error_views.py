@@ -35,7 +35,9 @@ def refusal(exception: BaseException) -> HttpResponse | None:
         return None
     response = HttpResponse(dump_json(answer.data), content_type="application/json", status=answer.status_code)
     for name, value in answer.headers.items():
-        response.headers[name] = value
+        # DRF says text/html until it renders.
+        if name != "Content-Type":
+            response.headers[name] = value
     return response
 
 

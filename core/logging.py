@@ -14,38 +14,68 @@ import orjson
 
 from core import context
 
+_NAMES = r"password|passwd|secret|token|api_?-?key|authorization|checksum|signature|cookie|otp|code"
+# Each pattern starts at a boundary or is bounded in length: a hostile text must cost time in proportion to its size.
 _SECRETS = [
     # JSON Web Tokens, wherever they stand.
-    (re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*"), "[token]"),
+    (re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"), "[token]"),
     (re.compile(r"(?i)\b(bearer|basic|api-key)\s+[\w.~+/=-]{6,}"), r"\1 [secret]"),
+    # name=value, "name": "value", 'name': ['value']: to the closing quote or bracket, or to the end when there is none.
     (
         re.compile(
-            r"(?i)([\"']?(?:password|secret|token|api_?key|authorization|checksum|signature|otp|code)[\"']?\s*[:=]\s*)([\"']?)[^\s,\"'}&]+"
+            rf"(?i)((?:{_NAMES})[\"']?\s*[:=]\s*)"
+            r"(?:\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?|\[[^\]]*\]?|(?:(?:basic|bearer)\s+)?[^\s,\"'}&]+)"
         ),
-        r"\1\2[secret]",
+        r"\1[secret]",
     ),
-    # Connection strings: scheme://user:password@host
-    (re.compile(r"(\w+://[^:/\s]*):[^@/\s]+@"), r"\1:[secret]@"),
-    # Phone numbers in E.164, with or without the plus; the last three digits are enough to recognise one.
-    (re.compile(r"(?<![\w-])(\+?[1-9]\d{2})\d{5,9}(\d{3})(?![\w-])"), r"\1*****\2"),
-    (re.compile(r"\b[\w.+-]{1,64}(@[\w-]+\.[\w.-]+)"), r"*\1"),
+    # Connection strings: scheme://user:password@host. The password may hold anything but white space and quotes.
+    (re.compile(r"\b(\w+://[^:/\s@]{0,100}):[^\s\"'<>]{1,200}@"), r"\1:[secret]@"),
+    # Phone numbers in E.164, with or without the plus, and local ones; three digits are enough to recognise one.
+    (re.compile(r"(\+[1-9]\d{1,2})\d{2,9}(\d{3})(?!\d)"), r"\1*****\2"),
+    (re.compile(r"(?<![A-Za-z0-9_-])([1-9]\d{2})\d{5,9}(\d{3})(?![A-Za-z0-9_-])"), r"\1*****\2"),
+    (re.compile(r"(?<![A-Za-z0-9_.+-])0[1-9]\d{5}(\d{3})(?![A-Za-z0-9_.-])"), r"0*****\1"),
+    (re.compile(r"(?<![\w.+!#$%&'*/=?^`{|}~-])[\w.+!#$%&'*/=?^`{|}~-]+(@[\w-]+\.[\w.-]+)"), r"*\1"),
 ]
+_SECRET_NAME = re.compile(rf"(?i){_NAMES.removesuffix('|code')}")
+_LARGEST_JSON_INTEGER = 2**63 - 1
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 def redact(text: str) -> str:
     """`text` with tokens, passwords, keys, phone numbers and e-mail addresses masked."""
+    if not text.isascii():
+        # A lone surrogate (from somebody's JSON) is no UTF-8, and would cost the whole line.
+        text = text.encode("utf-8", "backslashreplace").decode()
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text
+
+
+def _message(record: logging.LogRecord) -> str:
+    """The message, with the route in place of a request's path: the path may hold a callback's secret."""
+    message = record.getMessage()
+    request = getattr(record, "request", None)
+    path = getattr(request, "path", "")
+    if not path or path not in message:
+        return message
+    match = getattr(request, "resolver_match", None)
+    return message.replace(path, f"/{match.route}" if match is not None else "(no route)")
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
     found = {}
     for key, value in vars(record).items():
         if key not in _STANDARD and not key.startswith("_"):
-            found[key] = value if isinstance(value, int | float | bool) or value is None else redact(str(value))
+            found[key] = _printable(key, value)
     return found
+
+
+def _printable(key: str, value: Any) -> Any:
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int) and abs(value) <= _LARGEST_JSON_INTEGER:
+        return value
+    return "[secret]" if _SECRET_NAME.search(key) else redact(str(value))
 
 
 class JsonFormatter(logging.Formatter):
@@ -57,7 +87,7 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": redact(record.getMessage()),
+            "message": redact(_message(record)),
             "request_id": context.request_id.get() or None,
             "tenant_id": str(tenant) if tenant else None,
             "user_id": context.user_id.get() or None,
@@ -74,7 +104,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-        message = record.getMessage()
+        message = _message(record)
         extras = " ".join(
             f"{key}={value}" for key, value in _extras(record).items() if key not in {"request", "status_code", "data"}
         )

@@ -22,6 +22,7 @@ from core.error_views import framework_error, is_admin_path, refusal
 from core.framework_errors import for_status
 
 logger = logging.getLogger("faraja.request")
+MAX_LENGTH_DIGITS = 20
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
@@ -52,6 +53,9 @@ class RequestMiddleware:
         return None if is_admin_path(request) else refusal(exception)
 
     def _refuse_early(self, request: HttpRequest) -> HttpResponse | None:
+        # A header with NUL would be an error wherever it is stored (a session's User-Agent, for one).
+        if any("\x00" in value for name, value in request.META.items() if name.startswith("HTTP_")):
+            return framework_error(framework_errors.INVALID_CHARACTERS)
         try:
             request.get_host()
         except DisallowedHost:
@@ -59,7 +63,9 @@ class RequestMiddleware:
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not length.isascii() or not length.isdigit():
             return framework_error(framework_errors.BAD_REQUEST)
-        if int(length) > settings.API_MAX_BODY_BYTES and not is_admin_path(request):
+        # Python refuses to read numbers of thousands of digits.
+        is_absurd = len(length) > MAX_LENGTH_DIGITS
+        if is_absurd or (int(length) > settings.API_MAX_BODY_BYTES and not is_admin_path(request)):
             return framework_error(framework_errors.TOO_LARGE)
         if "%00" in request.META.get("QUERY_STRING", "") or "\x00" in request.path_info:
             return framework_error(framework_errors.INVALID_CHARACTERS)

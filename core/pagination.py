@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -85,6 +85,7 @@ def _decode(cursor: str) -> tuple[bool, tuple[datetime, UUID]]:
         moment = datetime.fromisoformat(time)
         if moment.tzinfo is None:
             raise ValueError
-        return bool(is_back), (moment, UUID(pk))
+        # In UTC already here: a time that has none (year 1, east of Greenwich) would fail in the database layer.
+        return bool(is_back), (moment.astimezone(UTC), UUID(pk))
     except (binascii.Error, ValueError, TypeError, AttributeError, OverflowError):
         raise ValidationError({"cursor": [_("This cursor was not given out by this list.")]}) from None

@@ -20,6 +20,7 @@ import httpx
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
+from core.crash import crash_point
 from core.exceptions import Unavailable
 from services.reading import read_json
 
@@ -245,6 +246,7 @@ class _Call:
 
     ends_at: float
     is_sent: bool = False
+    is_awaiting_answer: bool = False
 
     def left(self) -> float:
         return self.ends_at - time.monotonic()
@@ -288,7 +290,11 @@ class _Stream(httpcore.NetworkStream):
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, timeout=_current.get().allow(timeout, httpcore.ReadTimeout))
+        call = _current.get()
+        if not call.is_awaiting_answer:
+            call.is_awaiting_answer = True
+            crash_point("request_sent")
+        return self._stream.read(max_bytes, timeout=call.allow(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         call = _current.get()

@@ -21,40 +21,26 @@ echo "Building."
 # shellcheck disable=SC2086
 box build -q --format docker ${BUILD_OPTIONS:-} -t faraja:check . >/dev/null
 container=$(box from faraja:check)
-log=$(mktemp)
-web=
-finish() {
-    # buildah passes no signal on, so the whole group is told.
-    [ -z "$web" ] || kill -TERM -- "-$web" 2>/dev/null || true
-    [ -z "$web" ] || wait "$web" 2>/dev/null || true
-    box rm "$container" >/dev/null
-    rm -f "$log"
-}
-trap finish EXIT
-trap 'exit 1' INT TERM
-
-# Words again: what both commands inside share.
-options="--user 10001 --env PORT=$port --env HOST=127.0.0.1 --env ALLOWED_HOSTS=api.example.org"
-# shellcheck disable=SC2086
-inside() { box run $options "$container" "$@"; }
+trap 'box rm "$container" >/dev/null' EXIT
 
 echo "Starting the web."
-# setsid: a process group of its own, so that what buildah started can be ended with it.
-# shellcheck disable=SC2086
-setsid buildah ${BUILDAH_OPTIONS:-} run $options --env SECRET_KEY="$(secret)" --env JWT_SIGNING_KEY="$(secret)" \
-    --env PUBLIC_URL=https://api.example.org --env DATABASE_URL=postgres://check:check@check.invalid/check \
-    --env REDIS_URL=rediss://check.invalid:6379/0 --env EMAIL_URL=smtp+tls://check:check@check.invalid:587 \
-    "$container" /app/docker/entrypoint.sh web >"$log" 2>&1 &
-web=$!
-
-tries=0
-until inside python /app/docker/healthcheck.py 2>/dev/null; do
-    tries=$((tries + 1))
-    if [ "$tries" -ge 30 ] || ! kill -0 "$web" 2>/dev/null; then
-        cat "$log" >&2
-        echo "The image does not become healthy." >&2
-        exit 1
-    fi
-    sleep 1
-done
-echo "The image is healthy $(inside sh -c 'id -u' | sed 's/^/and runs as user /')."
+# buildah passes no signals on, so the one program it runs starts the server, asks, and stops it again.
+box run --user 10001 --env PORT="$port" --env HOST=127.0.0.1 --env ALLOWED_HOSTS=api.example.org \
+    --env SECRET_KEY="$(secret)" --env JWT_SIGNING_KEY="$(secret)" --env PUBLIC_URL=https://api.example.org \
+    --env DATABASE_URL=postgres://check:check@check.invalid/check --env REDIS_URL=rediss://check.invalid:6379/0 \
+    --env EMAIL_URL=smtp+tls://check:check@check.invalid:587 "$container" /bin/sh -c '
+        /app/docker/entrypoint.sh web >/tmp/log 2>&1 &
+        web=$!
+        tries=0
+        until python /app/docker/healthcheck.py; do
+            tries=$((tries + 1))
+            if [ "$tries" -ge 30 ] || ! kill -0 "$web"; then
+                cat /tmp/log
+                echo "The image does not become healthy."
+                exit 1
+            fi
+            sleep 1
+        done
+        kill "$web"
+        wait "$web" && echo "The image is healthy, runs as user $(id -u) and stops when asked."
+    '

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -224,10 +224,12 @@ def running_stack(
     extra_env: Mapping[str, str] | None = None,
     migrate: bool = True,
     seed: bool = False,
+    leave_out: Collection[str] = (),
 ) -> Iterator[Stack]:
     """A whole stack on ports of its own, stopped and swept away at the end of the block.
 
     Without `database_url`, on a new SQLite file. Without `redis_url`, with one `relay` in place of worker and beat.
+    Processes named in `leave_out` are not part of it (the housekeeping of `beat` is worth nothing to a short test).
     The web and the simulators answer when the block begins. `ToolError`, with the log, when something does not start.
     """
     with Guard() as guard:
@@ -241,7 +243,8 @@ def running_stack(
             manage(env, "migrate", "--verbosity", "0")
         if seed:
             manage(env, "seed_demo")
-        kit = Stack(place, stack(env, place, web_workers=web_workers, has_broker=bool(redis_url)), guard)
+        processes = stack(env, place, web_workers=web_workers, has_broker=bool(redis_url))
+        kit = Stack(place, [process for process in processes if process.name not in leave_out], guard)
         try:
             for name in kit.names:
                 kit.start(name, wait=False)

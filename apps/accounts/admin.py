@@ -51,7 +51,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
         ("Dates", {"fields": ("created_at", "last_login")}),
     )
     add_fieldsets = ((None, {"fields": ("email", "password1", "password2")}),)
-    filter_horizontal = ("user_permissions",)
+    filter_horizontal = ()  # two lists side by side are wider than the page
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False  # payments name the person who started them; deactivate instead

@@ -37,6 +37,7 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
     last_name = models.CharField(max_length=100, blank=True)
     phone = models.CharField(max_length=16, blank=True, help_text="E.164. Unverified until the person proves it.")
     language = models.CharField(max_length=2, choices=[("en", "English"), ("sw", "Swahili")], default="en")
+    email_verified_at = models.DateTimeField(null=True, blank=True)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
 
@@ -72,6 +73,8 @@ class AuthSession(BaseModel):
     class Reason(models.TextChoices):
         LOGOUT = "logout"
         REUSE = "reuse"
+        NEW_PASSWORD = "new_password"  # noqa: S105  a reason
+        TOO_MANY = "too_many"
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
     tenant = models.ForeignKey("tenants.Tenant", on_delete=models.SET_NULL, null=True, related_name="+")
@@ -100,3 +103,24 @@ class AuthSession(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.transport} session {self.pk}"
+
+
+class EmailLink(BaseModel):
+    """A link that was mailed to prove an address. Its token is a function of the row; the row holds no secret."""
+
+    class Purpose(models.TextChoices):
+        VERIFY_EMAIL = "verify_email"
+        CHANGE_EMAIL = "change_email"
+        RESET_PASSWORD = "reset_password"  # noqa: S105  a purpose
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="email_links")
+    purpose = models.CharField(max_length=20, choices=Purpose.choices)
+    email = models.EmailField(max_length=254, help_text="Where it was sent, and what it proves.")
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["expires_at"], name="email_link_expiry")]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} for {self.email}"

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.db.models import QuerySet
+from django.utils import timezone
+
 from apps.accounts.models import AuthSession, User
 from apps.tenants.selectors import role_subquery
 from core.client_address import client_key
@@ -43,6 +46,13 @@ def find_principal(*, session_id: UUID) -> Principal | None:
         .first()
     )
     return None if session is None else Principal(session, session.role)
+
+
+def list_live_sessions(*, user_id: UUID) -> QuerySet[AuthSession]:
+    """Where a person is signed in now, last used first."""
+    now = timezone.now()
+    live = AuthSession.objects.filter(user_id=user_id, revoked_at=None, expires_at__gt=now, absolute_expires_at__gt=now)
+    return live.order_by("-last_used_at", "-pk")
 
 
 def find_user_by_email(*, email: str) -> User | None:

@@ -22,13 +22,13 @@ from apps.accounts.serializers import (
     print_tenant,
 )
 from apps.accounts.services.accounts import (
-    AccountInactive,
     EmailTaken,
     InvalidCredentials,
     check_credentials,
     register,
 )
 from apps.accounts.services.sessions import (
+    AccountInactive,
     RefreshReused,
     SessionExpired,
     SessionRevoked,

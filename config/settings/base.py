@@ -5,17 +5,32 @@ Every variable read here is listed in `.env.example`; a test compares the two.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import environ
+from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 VAR_DIR = BASE_DIR / "var"
-env = environ.Env()
-environ.Env.read_env(BASE_DIR / ".env")
+
+
+class Env(environ.Env):  # type: ignore[misc]
+    """The environment, in which a variable that is set to nothing is absent: `.env.example` may be copied as it is."""
+
+    @property
+    def ENVIRON(self) -> Mapping[str, str]:  # the library's own name for it
+        return {name: value for name, value in os.environ.items() if value}
+
+
+env = Env()
+# A developer's own .env is for `make run`; the suite sets ENV_FILE to nothing, so that it is the same everywhere.
+if env_file := os.environ.get("ENV_FILE", str(BASE_DIR / ".env")):
+    environ.Env.read_env(env_file)
 
 
 def databases(default: str) -> dict[str, Any]:
@@ -68,9 +83,9 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "corsheaders",
     "rest_framework",
+    "core",  # before drf_spectacular, one of whose templates it replaces
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "core",
     "core.idempotency",
     "core.outbox",
     "core.throttling",
@@ -134,6 +149,9 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"
+# For the admin: to the second, sortable by eye, and one line wide.
+DATETIME_FORMAT = "Y-m-d H:i:s"
+FORMAT_MODULE_PATH = ["config.formats"]
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
@@ -248,6 +266,13 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    # In the order in which a reader needs them.
+    "TAGS": [
+        {"name": "auth", "description": "Register, sign in, stay signed in, sign out."},
+        {"name": "payments", "description": "Ask a customer's phone for money and follow what becomes of it."},
+        {"name": "callbacks", "description": "For providers: where they report."},
+        {"name": "health", "description": "For load balancers and for whoever looks around."},
+    ],
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "PREPROCESSING_HOOKS": ["core.openapi.only_versioned_paths"],
     "POSTPROCESSING_HOOKS": [
@@ -277,6 +302,14 @@ AUTH_SESSION_LIFETIME = timedelta(days=90)  # absolute
 # Two tabs may refresh with the same token; within this time the second gets the first one's successor.
 AUTH_REFRESH_GRACE = timedelta(seconds=10)
 AUTH_COOKIE_SECURE = True
+# How long mailed links are good, by purpose.
+AUTH_LINK_LIFETIME = {
+    "verify_email": timedelta(days=3),
+    "change_email": timedelta(hours=1),
+    "reset_password": timedelta(minutes=30),
+}
+# Where mailed links lead: the web frontend, which hands the token to the API.
+FRONTEND_URL = env.str("FRONTEND_URL", default="http://localhost:3000").rstrip("/")
 
 
 def simple_jwt(signing_key: str) -> dict[str, Any]:
@@ -300,7 +333,7 @@ def simple_jwt(signing_key: str) -> dict[str, Any]:
 
 PAYMENT_EXPIRY = timedelta(minutes=30)
 # Waits before the first questions about an unanswered push; after the last of them the wait grows with age.
-PAYMENT_POLL_SECONDS: list[float] = env.list("PAYMENT_POLL_SECONDS", cast=float, default=[5, 10, 20, 40, 60])
+PAYMENT_POLL_SECONDS: list[float] = env.list("PAYMENT_POLL_SECONDS", cast=float, default=[5.0, 10.0, 20.0, 40.0, 60.0])
 
 
 def payment_gateways(simulators_url: str | None = None) -> dict[str, Any]:
@@ -321,6 +354,7 @@ def payment_gateways(simulators_url: str | None = None) -> dict[str, Any]:
                 "api_key": read("CLICKPESA_API_KEY", "demo-api-key"),
                 "checksum_key": read("CLICKPESA_CHECKSUM_KEY", "demo-checksum-key", required=False),
             },
+            "OPTIONAL": ("checksum_key",),  # without it callbacks are hints; production refuses any other empty option
             "CALLBACK_TOKEN": read("CLICKPESA_CALLBACK_TOKEN", "demo-clickpesa-callback-token"),
         }
     }
@@ -389,4 +423,36 @@ def logging_config(formatter: str) -> dict[str, Any]:
 
 # --- Admin ----------------------------------------------------------------------------------------------------------
 
-UNFOLD = {"SITE_TITLE": "Faraja", "SITE_HEADER": "Faraja", "SITE_SUBHEADER": "Payments, people and messages"}
+
+def _admin_link(title: str, icon: str, model: str) -> dict[str, Any]:
+    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{model}_changelist")}
+
+
+UNFOLD = {
+    "SITE_TITLE": "Faraja",
+    "SITE_HEADER": "Faraja",
+    "SITE_SUBHEADER": "Payments, people and messages",
+    "SITE_SYMBOL": "payments",
+    "SIDEBAR": {
+        "navigation": [
+            {
+                "title": "Payments",
+                "items": [
+                    _admin_link("Payments", "payments", "payments_payment"),
+                    _admin_link("Attempts", "sync_alt", "payments_attempt"),
+                    _admin_link("Callbacks", "inbox", "payments_inboxdelivery"),
+                ],
+            },
+            {"title": "Messages", "items": [_admin_link("Messages", "sms", "messaging_message")]},
+            {
+                "title": "People",
+                "items": [
+                    _admin_link("Users", "person", "accounts_user"),
+                    _admin_link("Sessions", "devices", "accounts_authsession"),
+                    _admin_link("Tenants", "apartment", "tenants_tenant"),
+                ],
+            },
+            {"title": "Operation", "items": [_admin_link("Outbox", "outbox", "outbox_outboxevent")]},
+        ]
+    },
+}

@@ -24,11 +24,12 @@ from core.crash import crash_point
 from core.exception_handler import http_status, refusal_response
 from core.exceptions import Conflict, DomainError, Malformed, RuleViolated
 from core.idempotency.models import IdempotencyKey
-from core.renderers import dump_json
+from core.renderers import EnvelopeJSONRenderer
 from core.tenancy import current_tenant_id, tenant_transaction
 
 # Final refusals are stored like successes. A 400 is not: nothing was decided, and the client may correct the body.
 STORED_REFUSALS = frozenset({402, 409, 422})
+LOCK_NOT_AVAILABLE = "55P03"  # PostgreSQL's SQLSTATE
 _PRINTABLE = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,254}")
 
 
@@ -97,7 +98,7 @@ def read_key(header: str | None) -> str:
     """The key, bare or as a quoted structured-field string (the IETF draft's spelling); both are the same key."""
     if header is None:
         raise IdempotencyKeyRequired
-    key = header.strip()
+    key = header.strip(" \t")
     if len(key) >= 2 and key[0] == key[-1] == '"':
         key = re.sub(r"\\([\"\\])", r"\1", key[1:-1])
     if not _PRINTABLE.fullmatch(key):
@@ -123,8 +124,10 @@ def _claim(scope: str, key: str, fingerprint: str) -> bool:
                 [scope, key, fingerprint, b"", timezone.now()],
             )
             return bool(cursor.rowcount == 1)
-    except OperationalError:
-        # PostgreSQL's lock_timeout (5 s), or SQLite's busy timeout: the first one has not finished.
+    except OperationalError as error:
+        # PostgreSQL's lock_timeout (5 s): the first one has not finished. SQLite's writers wait at BEGIN already.
+        if getattr(error.__cause__, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+            raise
         raise IdempotencyInProgress(retry_after=1) from None
 
 
@@ -151,4 +154,5 @@ def _perform(handler: Callable[[], Response]) -> tuple[bytes, int]:
         if answer is None:
             raise
         response = answer
-    return dump_json(response.data), response.status_code
+    body = EnvelopeJSONRenderer().render(response.data, renderer_context={"response": response})
+    return body, response.status_code

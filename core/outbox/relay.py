@@ -72,15 +72,17 @@ def claim(limit: int = BATCH) -> list[tuple[int, uuid.UUID]]:
 def deliver(row_id: int, token: uuid.UUID) -> None:
     """Call the subscriber of one claimed event, in its tenant's scope, and write down how it went."""
     mine = OutboxEvent.objects.filter(id=row_id, lease_token=token, done_at=None, dead_at=None)
-    # A fresh lease, because the message may have waited in the broker.
+    # A fresh lease, because the message may have waited in the broker. The attempt counts from here and not from the
+    # claim: messages that a broker lost are nobody's failure.
     lease = timezone.now() + timedelta(seconds=settings.OUTBOX_LEASE_SECONDS)
     if not mine.update(lease_until=lease, attempts=F("attempts") + 1):
         return
     event = mine.first()
     if event is None:
         return
-    if event.attempts > MAX_ATTEMPTS:  # nobody lived to write the failures down
-        _failed(event, token, RuntimeError("the worker died every time"))
+    if event.attempts > MAX_ATTEMPTS:
+        # Every attempt ended without a word: it kills whoever delivers it.
+        _give_up(event, token, "no attempt came to an end")
         return
     context.request_id.set(f"event-{event.event_id.hex[:16]}")
     try:
@@ -105,14 +107,19 @@ def _failed(event: OutboxEvent, token: uuid.UUID, error: Exception) -> None:
     mine = OutboxEvent.objects.filter(id=event.pk, lease_token=token)
     told = redact(f"{type(error).__name__}: {error}")[:2000]
     if event.attempts >= MAX_ATTEMPTS:
-        mine.update(dead_at=timezone.now(), last_error=told, lease_until=None, lease_token=None)
-        logger.error("event given up", extra={"event": event.name, "subscriber": event.subscriber, "error": told})
+        _give_up(event, token, told)
         return
     mine.update(next_at=timezone.now() + backoff(event.attempts), last_error=told, lease_until=None, lease_token=None)
     logger.warning(
         "event will be retried",
         extra={"event": event.name, "subscriber": event.subscriber, "attempt": event.attempts, "error": told},
     )
+
+
+def _give_up(event: OutboxEvent, token: uuid.UUID, told: str) -> None:
+    mine = OutboxEvent.objects.filter(id=event.pk, lease_token=token)
+    mine.update(dead_at=timezone.now(), last_error=told, lease_until=None, lease_token=None)
+    logger.error("event given up", extra={"event": event.name, "subscriber": event.subscriber, "error": told})
 
 
 def backoff(attempts: int) -> timedelta:
@@ -131,17 +138,24 @@ def replay(row_ids: list[int]) -> int:
 
 
 def run(hand_over: Callable[[int, uuid.UUID], None], stop: threading.Event) -> None:
-    """Claim and hand over until `stop` is set. Survives a database that goes away and comes back."""
+    """Claim and hand over until `stop` is set. Survives a database that goes away and comes back.
+
+    Whatever else goes wrong is logged, and the loop goes on: a relay that dies delivers nothing any more. What had been
+    claimed is free again when its lease runs out.
+    """
     listener = Listener(stop)
     while not stop.is_set():
         try:
             close_old_connections()
             claimed = claim()
+            for row_id, token in claimed:
+                hand_over(row_id, token)
         except DatabaseError as error:
             logger.warning("relay cannot reach the database: %s", type(error).__name__)
             stop.wait(settings.OUTBOX_POLL_SECONDS)
-            continue
-        for row_id, token in claimed:
-            hand_over(row_id, token)
-        if not claimed:
-            listener.wait(settings.OUTBOX_POLL_SECONDS)
+        except Exception:
+            logger.exception("relay stumbled")
+            stop.wait(settings.OUTBOX_POLL_SECONDS)
+        else:
+            if not claimed:
+                listener.wait(settings.OUTBOX_POLL_SECONDS)

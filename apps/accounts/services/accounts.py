@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from django.contrib.auth.hashers import make_password
-from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
 from apps.accounts.selectors import find_user_by_email, is_known_client
+from apps.accounts.services.links import request_verification
+from apps.accounts.services.passwords import check_password_strength
+from apps.accounts.services.sessions import AccountInactive
 from apps.tenants.services import create_tenant
-from core.exceptions import Malformed, NotAuthenticated, RuleViolated
+from core.exceptions import NotAuthenticated, RuleViolated
 from core.throttling.limits import Spent, spend
 
 
@@ -22,25 +23,11 @@ class EmailTaken(RuleViolated):
     message = _("An account with this e-mail address exists already.")
 
 
-class PasswordTooWeak(Malformed):
-    """The new password is too short, too common, or too like the person's name or e-mail address."""
-
-    code = "validation_error"
-    message = _("Please correct the marked fields.")
-
-
 class InvalidCredentials(NotAuthenticated):
     """Unknown e-mail address or wrong password; the answer does not say which."""
 
     code = "invalid_credentials"
     message = _("The e-mail address or the password is wrong.")
-
-
-class AccountInactive(NotAuthenticated):
-    """The account has been deactivated."""
-
-    code = "account_inactive"
-    message = _("This account is not active.")
 
 
 def register(
@@ -74,19 +61,21 @@ def _store_with_tenant(user: User) -> None:
     except IntegrityError:
         raise EmailTaken(errors={"email": [EmailTaken.message]}) from None
     create_tenant(name=user.get_full_name() or user.email, owner_id=user.pk)
+    request_verification(user=user)
+
+
+def update_profile(*, user: User, **changes: str) -> User:
+    """Change what a person may change about themselves: names and language."""
+    for name in ("first_name", "last_name", "language"):
+        if name in changes:
+            setattr(user, name, changes[name])
+    user.save(update_fields=["first_name", "last_name", "language", "updated_at"])
+    return user
 
 
 def create_operator(*, email: str, password: str) -> User:
     """A member of the platform's staff: everything in the admin, no tenant of their own."""
     return User.objects.create_superuser(email, password)
-
-
-def check_password_strength(*, password: str, user: User) -> None:
-    """Refuse a weak password with `PasswordTooWeak`, naming every fault."""
-    try:
-        validate_password(password, user)
-    except DjangoValidationError as faults:
-        raise PasswordTooWeak(errors={"password": faults.messages}) from None
 
 
 def check_credentials(*, email: str, password: str, client: str) -> User:

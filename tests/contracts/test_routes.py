@@ -1,0 +1,369 @@
+"""Whatever is asked of whichever route, the answer is the envelope. The routes are read from the configuration."""
+
+from __future__ import annotations
+
+import json
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import pytest
+from django.conf import settings
+from drf_spectacular.generators import SchemaGenerator
+from rest_framework.test import APIClient
+
+from core.money import Money
+from services.payments.providers.clickpesa_checksum import canonical_checksum
+from tests.contracts.routes import ADMIN, METHODS, Route, all_routes, namespaces
+from tests.envelope import faults_in, refusal_of
+from tests.factories.accounts import PASSWORD, Member, make_member
+from tests.factories.payments import a_wish_to_pay, make_payment
+from tests.services.wire import delivery_body, load
+
+ROUTES = all_routes()
+TOKENS = {"clickpesa": "demo-clickpesa-callback-token", "beem": "demo-beem-callback-token"}
+UNKNOWN_VERBS = ("FOO", "PROPFIND")
+CANARY = "canary of another tenant"
+
+# Successes that are not the envelope, and why.
+OTHER_SUCCESSES = {
+    "SchemaView": "an OpenAPI document is its own format",
+    "SwaggerView": "a page for people",
+    "RedocView": "a page for people",
+}
+# Routes that the schema does not list, and why.
+UNDOCUMENTED = {
+    "SchemaView": "the schema does not describe where it stands",
+    "SwaggerView": "a page for people",
+    "RedocView": "a page for people",
+}
+# Path parameters that name no row, and why.
+NOT_ROWS = {
+    "gateway": "the name of a provider in the settings",
+    "token": "a secret of this installation in the settings",
+}
+# How to make the row that a path parameter names, in the member's tenant.
+ROWS: dict[str, Callable[[Member], uuid.UUID]] = {
+    "payment_id": lambda member: make_payment(member, description=CANARY).pk,
+}
+
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Right:
+    """What makes a method of a view succeed. `values` fill the path."""
+
+    body: Callable[[Member], Any] | None = None
+    headers: Callable[[], dict[str, str]] = dict
+    values: Callable[[Member], dict[str, str]] = field(default=lambda _member: {})
+
+
+def signed(news: dict[str, Any]) -> dict[str, Any]:
+    """A ClickPesa callback that this installation believes."""
+    key = settings.PAYMENT_GATEWAYS["clickpesa"]["OPTIONS"]["checksum_key"]
+    return {**news, "checksum": canonical_checksum(news, key)}
+
+
+RIGHT = {
+    ("RegisterView", "POST"): Right(
+        body=lambda _: {"email": f"swept{next(_numbers)}@example.com", "password": PASSWORD}
+    ),
+    ("LoginView", "POST"): Right(body=lambda member: {"email": member.user.email, "password": PASSWORD}),
+    ("RefreshView", "POST"): Right(body=lambda _: {"refresh": make_member().tokens.refresh}),
+    ("LogoutView", "POST"): Right(body=lambda _: {"refresh": make_member().tokens.refresh}),
+    ("MeView", "GET"): Right(),
+    ("PaymentListView", "GET"): Right(),
+    ("PaymentListView", "POST"): Right(
+        body=lambda _: a_wish_to_pay(), headers=lambda: {"HTTP_IDEMPOTENCY_KEY": uuid.uuid4().hex}
+    ),
+    ("PaymentDetailView", "GET"): Right(values=lambda member: {"payment_id": str(ROWS["payment_id"](member))}),
+    ("GatewayCallbackView", "POST"): Right(
+        body=lambda _: signed(load("clickpesa", "webhook_paid")["json"]),
+        values=lambda _: {"gateway": "clickpesa", "token": TOKENS["clickpesa"]},
+    ),
+    ("DeliveryReportView", "POST"): Right(
+        body=lambda _: delivery_body(load("beem", "pushed_report")),
+        values=lambda _: {"gateway": "beem", "token": TOKENS["beem"]},
+    ),
+    ("RootView", "GET"): Right(),
+    ("LiveView", "GET"): Right(),
+    ("ReadyView", "GET"): Right(),
+    ("SchemaView", "GET"): Right(),
+    ("SwaggerView", "GET"): Right(),
+    ("RedocView", "GET"): Right(),
+}
+
+JUNK: dict[str, tuple[bytes, str]] = {
+    "nothing": (b"", "application/json"),
+    "an open brace": (b"{", "application/json"),
+    "an empty object": (b"{}", "application/json"),
+    "a list": (b"[1, 2]", "application/json"),
+    "null": (b"null", "application/json"),
+    "a text": (b'"text"', "application/json"),
+    "a number": (b"1e999", "application/json"),
+    "bytes that are no UTF-8": (b"\xff\xfe{}", "application/json"),
+    "wrong types": (b'{"email": 1, "password": [], "amount": "5", "refresh": {}, "phone": null}', "application/json"),
+    "unknown fields": (b'{"is_staff": true, "tenant": "x", "": 1}', "application/json"),
+    "plain text": (b"{}", "text/plain"),
+    "a form": (b"email=a&password=b", "application/x-www-form-urlencoded"),
+    "a broken multipart body": (b"--x\r\n", "multipart/form-data; boundary=x"),
+    "XML": (b"<a/>", "application/xml"),
+    "no content type": (b"{}", ""),
+    "a strange content type": (b"{}", "application/json; charset=\xff; ;=;"),
+}
+
+
+def quiet_client(member: Member | None = None) -> APIClient:
+    """A client that shows a 500 instead of raising its cause."""
+    client = APIClient(raise_request_exception=False)
+    if member is not None:
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {member.tokens.access}")
+    return client
+
+
+def made_up(route: Route) -> dict[str, str]:
+    """Values of the right form that name nothing."""
+    return {
+        name: str(uuid.uuid4()) if converter == "uuid" else "1" if converter == "int" else "made-up"
+        for name, converter in route.converters.items()
+    }
+
+
+def ask(client: APIClient, method: str, path: str, body: Any = b"", content_type: str = "application/json", **extra):
+    raw: Any = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return client.generic(method, path, data=raw, content_type=content_type, **extra)
+
+
+def faults_of(method: str, response: Any) -> list[str]:
+    if method != "HEAD":
+        return faults_in(response)
+    found = [] if "X-Request-ID" in response.headers else ["no X-Request-ID"]
+    if response.content:
+        found.append("a body after HEAD")
+    if response.status_code >= 500:
+        found.append(f"status {response.status_code}")
+    return found
+
+
+@pytest.fixture
+def clients(member) -> dict[str, APIClient]:
+    """One per kind of caller."""
+    odd = quiet_client()
+    odd.credentials(HTTP_AUTHORIZATION="Bearer not.a.token")
+    return {"nobody": quiet_client(), "a member": quiet_client(member), "a bad token": odd}
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=str)
+def test_the_right_request_succeeds_in_the_envelope(route, member):
+    client = quiet_client(member)
+    assert route.operations, f"{route}: no method at all"
+
+    for method in route.operations:
+        right = RIGHT.get((route.view_name, method))
+        assert right is not None, f"Say in RIGHT how {method} {route} succeeds"
+        for path in route.paths(made_up(route) | right.values(member)):
+            body = right.body(member) if right.body else b""
+            response = ask(client, method, path, body, **right.headers())
+
+            assert response.status_code in {200, 201}, (method, path, response.content[:300])
+            if route.view_name not in OTHER_SUCCESSES:
+                assert faults_in(response) == [], (method, path)
+            else:
+                assert response.headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=str)
+def test_a_wrong_method_is_refused_in_the_envelope(route, clients):
+    wrong = [*(method for method in METHODS if method not in route.methods), *UNKNOWN_VERBS]
+    faults = []
+
+    for path in route.paths(made_up(route)):
+        for caller, client in clients.items():
+            for method in wrong:
+                response = ask(client, method, path, b"{}")
+                found = faults_of(method, response)
+                if response.status_code not in {401, 405}:
+                    found.append(f"answered {response.status_code}")
+                if caller == "a member" and response.status_code != 405:
+                    found.append(f"a member was answered {response.status_code}")
+                faults += [(caller, method, path, fault) for fault in found]
+
+    assert faults == []
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=str)
+def test_junk_is_answered_in_the_envelope(route, clients):
+    """Every method that exists, with every kind of junk, for ids that name nothing, by anybody."""
+    faults = []
+
+    for path in route.paths(made_up(route)):
+        for caller, client in clients.items():
+            for method, (name, junk) in _with_junk(route):
+                response = ask(client, method, path, *junk)
+                if response.status_code < 400 and route.view_name in OTHER_SUCCESSES:
+                    continue
+                faults += [(caller, method, path, name, fault) for fault in faults_of(method, response)]
+
+    assert faults == []
+
+
+def _with_junk(route: Route) -> Iterator[tuple[str, tuple[str, tuple[bytes, str]]]]:
+    for method in sorted(route.methods):
+        # Methods that read no body meet one junk body each, so that a page is not built sixteen times.
+        chosen = list(JUNK.items()) if method in {"POST", "PUT", "PATCH", "DELETE"} else [("a list", JUNK["a list"])]
+        for each in chosen:
+            yield method, each
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=str)
+def test_without_a_token_only_public_routes_do_anything(route, member):
+    """401 with a challenge, or a view that says itself that anybody may come."""
+    is_public = route.view_class.authentication_classes == () or route.view_name in OTHER_SUCCESSES
+
+    for method in route.operations:
+        for path in route.paths(made_up(route)):
+            response = ask(quiet_client(), method, path, b"{}")
+            if is_public:
+                assert response.status_code != 401 or response.json()["code"] != "token_invalid"
+            else:
+                assert refusal_of(response) == (401, "not_authenticated")
+                assert response.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nothing",
+        "/api/v1/",
+        "/api/v1/nothing/",
+        "/api/v2/payments/",
+        "/api/v1/payments",
+        "/api/v1/payments/not-a-uuid/",
+        "/api/v1/payments/%D9%A1/",
+        "/api/v1/../v1/payments//",
+        "/static/nothing.css",
+        "/static/../manage.py",
+        "/static/%2e%2e/%2e%2e/manage.py",
+        "/.env",
+        "/%ff%fe/",
+        "/" + "a" * 8000,
+    ],
+    ids=lambda path: path[:40],
+)
+def test_an_unknown_address_is_not_found_in_the_envelope(db, path):
+    for method in (*METHODS, *UNKNOWN_VERBS):
+        response = ask(quiet_client(), method, path, b"{}")
+        assert response.status_code == 404, method
+        assert faults_of(method, response) == [], method
+
+
+def test_an_unversioned_route_is_its_newest_version():
+    versioned = {route.template.removeprefix("/api/v1/"): route.view_class for route in ROUTES if "/v1/" in str(route)}
+    plain = {
+        route.template.removeprefix("/api/"): route.view_class
+        for route in ROUTES
+        if route.template.startswith("/api/") and "/v1/" not in route.template
+    }
+
+    assert versioned
+    assert plain == versioned
+
+
+def test_the_sweep_covers_every_route(capsys):
+    with capsys.disabled():
+        sys.stdout.write(f"\n{len(ROUTES)} routes swept; left out: admin ({ADMIN})\n")
+
+    assert namespaces() == ["admin"]
+    assert len(ROUTES) >= 25
+    assert len({route.template for route in ROUTES}) == len(ROUTES)
+    assert {route.view_name for route in ROUTES} == {name for name, _ in RIGHT}, "RIGHT names views that are gone"
+    assert set(OTHER_SUCCESSES) <= {route.view_name for route in ROUTES}
+
+
+def test_the_admin_carries_request_ids_and_keeps_its_pages(db):
+    response = quiet_client().get("/admin/")
+
+    assert response.status_code == 302
+    assert response.headers["X-Request-ID"]
+
+
+def test_the_schema_lists_exactly_the_routes():
+    schema = SchemaGenerator().get_schema(request=None, public=True)
+    documented = {(method.upper(), path) for path, methods in schema["paths"].items() for method in methods}
+
+    routed = {
+        (method, route.documented_path)
+        for route in ROUTES
+        for method in route.operations
+        # An unversioned route is the versioned one again (see above), documented once.
+        if route.view_name not in UNDOCUMENTED and (not route.template.startswith("/api/") or "/v1/" in route.template)
+    }
+
+    assert len(routed) > 10
+    assert documented == routed
+
+
+# --- The second sweep: other people's rows -------------------------------------------------------------------------
+
+NAMING = [route for route in ROUTES if set(route.converters) - set(NOT_ROWS)]
+
+
+def test_every_path_parameter_is_a_row_or_says_why_not():
+    unknown = {
+        f"{name} in {route}"
+        for route in ROUTES
+        for name in route.converters
+        if name not in ROWS and name not in NOT_ROWS
+    }
+
+    assert unknown == set(), "Say in ROWS how such a row is made, or in NOT_ROWS why it is none"
+    assert len(NAMING) >= 2, "no route names a row: this sweep would prove nothing"
+
+
+@pytest.mark.parametrize("route", NAMING, ids=str)
+def test_a_strangers_row_looks_like_no_row_at_all(route, member, stranger):
+    """Same status, same body, same headers as for an id nobody has; also for junk and for wrong methods."""
+    theirs = {name: str(ROWS[name](member)) for name in route.converters if name in ROWS}
+    foreign, nobodys = made_up(route) | theirs, made_up(route)
+    owner, client = quiet_client(member), quiet_client(stranger)
+    differences = []
+
+    for path, random_path in zip(route.paths(foreign), route.paths(nobodys), strict=True):
+        for method in (*METHODS, *UNKNOWN_VERBS):
+            for name in ("an empty object", "unknown fields"):
+                about_theirs, about_nothing = (
+                    _comparable(ask(client, method, each, *JUNK[name])) for each in (path, random_path)
+                )
+                if about_theirs != about_nothing:
+                    differences.append((method, name, about_theirs, about_nothing))
+        for method in set(route.operations) & {"GET"}:
+            assert ask(owner, method, path).status_code == 200
+            assert refusal_of(ask(client, method, path)) == (404, "not_found")
+
+    assert differences == []
+
+
+def _comparable(response: Any) -> tuple[int, bytes, dict[str, str]]:
+    headers = {name: value for name, value in response.headers.items() if name not in {"X-Request-ID", "Date"}}
+    return response.status_code, response.content, headers
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if "GET" in route.operations], ids=str)
+def test_nothing_a_stranger_reads_holds_another_tenants_words(route, member, stranger):
+    for make in ROWS.values():
+        make(member)
+    make_payment(member, description=CANARY, money=Money(700_000, "TZS"))
+
+    for query in ("", "?page_size=100", "?status=processing", "?gateway=clickpesa"):
+        for path in route.paths(made_up(route)):
+            assert CANARY.encode() not in ask(quiet_client(stranger), "GET", path + query).content
+
+
+def test_the_owner_does_read_those_words(member):
+    ROWS["payment_id"](member)
+
+    assert CANARY.encode() in ask(quiet_client(member), "GET", "/api/v1/payments/").content

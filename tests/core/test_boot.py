@@ -1,0 +1,208 @@
+"""Production refuses to start on weak settings, and names every weakness at once."""
+
+from __future__ import annotations
+
+import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.test import Client
+
+from core.boot import is_weak_key, refuse_weak_settings, weaknesses
+
+ROOT = Path(__file__).resolve().parents[2]
+KEY = "bG9uZyBhbmQgcmFuZG9tIGVub3VnaCB0byBiZSBhIGtleSBmb3Igc2lnbmluZw"
+TOKEN = "f3b1c4d5e6a7089b1c2d3e4f5a6b7c8d"
+
+STRONG: dict[str, Any] = {
+    "DEBUG": False,
+    "SECRET_KEY": KEY,
+    "JWT_SIGNING_KEY": KEY[::-1],
+    "ALLOWED_HOSTS": ["api.example.org"],
+    "DATABASES": {"default": {"ENGINE": "django.db.backends.postgresql"}},
+    "CORS_ALLOWED_ORIGINS": ["https://app.example.org"],
+    "CRASH_POINTS_ENABLED": False,
+    "PAYMENT_GATEWAYS": {
+        "clickpesa": {
+            "OPTIONS": {"base_url": "https://api.clickpesa.com/third-parties", "client_id": "ID1", "api_key": "SK1"},
+            "CALLBACK_TOKEN": TOKEN,
+        }
+    },
+    "SMS_GATEWAYS": {
+        "beem": {
+            "OPTIONS": {"send_url": "https://apisms.beem.africa/v1", "api_key": "k", "secret_key": "s", "sender": "X"},
+            "CALLBACK_TOKEN": TOKEN,
+        }
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    monkeypatch.setenv("EMAIL_URL", "smtp://mail.example.org:25")
+    monkeypatch.delenv("CRASH_AT", raising=False)
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """The strong settings with one value changed; `path` is dotted."""
+    settings = copy.deepcopy(STRONG)
+    *above, last = path.split(".")
+    place = settings
+    for name in above:
+        place = place[name]
+    place[last] = value
+    return settings
+
+
+def test_strong_settings_have_no_weakness():
+    assert list(weaknesses(STRONG)) == []
+    refuse_weak_settings(STRONG)
+
+
+def test_an_option_that_may_be_empty_says_so_itself():
+    settings = changed("PAYMENT_GATEWAYS.clickpesa.OPTIONS.checksum_key", "")
+    assert len(list(weaknesses(settings))) == 1
+
+    settings["PAYMENT_GATEWAYS"]["clickpesa"]["OPTIONAL"] = ("checksum_key",)
+
+    assert list(weaknesses(settings)) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        ("DEBUG", True, "DEBUG"),
+        ("SECRET_KEY", "", "SECRET_KEY"),
+        ("SECRET_KEY", KEY[:31], "SECRET_KEY"),
+        ("SECRET_KEY", "a" * 64, "SECRET_KEY"),
+        ("SECRET_KEY", "django-insecure-" + KEY, "SECRET_KEY"),
+        ("SECRET_KEY", KEY + "-changeme", "SECRET_KEY"),
+        ("JWT_SIGNING_KEY", "", "JWT_SIGNING_KEY"),
+        ("JWT_SIGNING_KEY", "short", "JWT_SIGNING_KEY"),
+        ("JWT_SIGNING_KEY", KEY, "JWT_SIGNING_KEY equals SECRET_KEY"),
+        ("ALLOWED_HOSTS", [], "ALLOWED_HOSTS"),
+        ("ALLOWED_HOSTS", ["*"], "ALLOWED_HOSTS"),
+        ("ALLOWED_HOSTS", ["api.example.org", "*.example.org"], "ALLOWED_HOSTS"),
+        ("ALLOWED_HOSTS", [".example.org"], "ALLOWED_HOSTS"),
+        ("DATABASES.default.ENGINE", "django.db.backends.sqlite3", "DATABASE_URL"),
+        ("CORS_ALLOWED_ORIGINS", ["*"], "CORS_ALLOWED_ORIGINS"),
+        ("CORS_ALLOW_ALL_ORIGINS", True, "CORS_ALLOWED_ORIGINS"),
+        ("CRASH_POINTS_ENABLED", True, "CRASH_AT"),
+        ("PAYMENT_GATEWAYS.clickpesa.OPTIONS.base_url", "http://127.0.0.1:8001/clickpesa", "CLICKPESA_BASE_URL"),
+        ("PAYMENT_GATEWAYS.clickpesa.OPTIONS.base_url", "", "CLICKPESA_BASE_URL"),
+        ("PAYMENT_GATEWAYS.clickpesa.OPTIONS.api_key", "demo-api-key", "CLICKPESA_API_KEY"),
+        ("PAYMENT_GATEWAYS.clickpesa.OPTIONS.api_key", "", "CLICKPESA_API_KEY"),
+        ("SMS_GATEWAYS.beem.OPTIONS.sender", "", "BEEM_SENDER"),
+        ("PAYMENT_GATEWAYS.clickpesa.CALLBACK_TOKEN", "", "CLICKPESA_CALLBACK_TOKEN"),
+        ("PAYMENT_GATEWAYS.clickpesa.CALLBACK_TOKEN", TOKEN[:21], "CLICKPESA_CALLBACK_TOKEN"),
+        ("PAYMENT_GATEWAYS.clickpesa.CALLBACK_TOKEN", "demo-clickpesa-callback-token", "CLICKPESA_CALLBACK_TOKEN"),
+        ("SMS_GATEWAYS.beem.OPTIONS.send_url", "http://apisms.beem.africa/v1", "BEEM_SEND_URL"),
+        ("SMS_GATEWAYS.beem.OPTIONS.secret_key", "demo-secret", "BEEM_SECRET_KEY"),
+        ("SMS_GATEWAYS.beem.CALLBACK_TOKEN", "x", "BEEM_CALLBACK_TOKEN"),
+    ],
+)
+def test_one_weakness_is_one_sentence_that_names_its_variable(path, value, named):
+    (told,) = weaknesses(changed(path, value))
+
+    assert named in told
+    if isinstance(value, str) and len(value) > 4 and "URL" not in named and "ENGINE" not in path:
+        assert value not in told, "the sentence repeats the secret"
+
+
+@pytest.mark.parametrize(("name", "value"), [("EMAIL_URL", ""), ("CRASH_AT", "inbox_committed")])
+def test_a_weakness_of_the_environment_is_named(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+
+    (told,) = weaknesses(STRONG)
+    assert name in told
+
+
+def test_all_weaknesses_are_told_at_once():
+    settings = changed("DEBUG", True) | {"SECRET_KEY": "", "ALLOWED_HOSTS": ["*"]}
+
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        refuse_weak_settings(settings)
+
+    assert all(name in str(refusal.value) for name in ("DEBUG", "SECRET_KEY", "ALLOWED_HOSTS"))
+
+
+@pytest.mark.parametrize("key", ["", "a" * 100, "abababab" * 8, "Example-" + KEY, "x" + "change-me" + KEY])
+def test_a_key_that_can_be_guessed_is_weak(key):
+    assert is_weak_key(key)
+    assert not is_weak_key(KEY)
+
+
+# --- Real processes --------------------------------------------------------------------------------------------------
+
+STRONG_ENVIRONMENT = {
+    "SECRET_KEY": KEY,
+    "JWT_SIGNING_KEY": KEY[::-1],
+    "ALLOWED_HOSTS": "api.example.org",
+    "DATABASE_URL": "postgres://faraja:x@127.0.0.1:1/faraja",
+    "EMAIL_URL": "smtp://mail.example.org:25",
+    "CLICKPESA_CLIENT_ID": "ID1",
+    "CLICKPESA_API_KEY": "SK1",
+    "CLICKPESA_CALLBACK_TOKEN": TOKEN,
+    "BEEM_API_KEY": "k",
+    "BEEM_SECRET_KEY": "s",
+    "BEEM_SENDER": "FARAJA",
+    "BEEM_CALLBACK_TOKEN": TOKEN,
+}
+BOOT = "import django; django.setup(); from django.conf import settings; print('booted', *settings.PAYMENT_GATEWAYS)"
+
+
+def boot(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    env = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "config.settings.prod"}
+    return subprocess.run(
+        [sys.executable, *(arguments or ("-c", BOOT))],
+        env=env | STRONG_ENVIRONMENT | changes,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_strong_environment_boots():
+    done = boot()
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "booted clickpesa\n"
+
+
+def test_a_weak_environment_does_not_boot_and_hears_every_reason():
+    weak = {"DEBUG": "1", "SECRET_KEY": "weak", "JWT_SIGNING_KEY": "weak", "ALLOWED_HOSTS": "*", "DATABASE_URL": ""}
+    weak |= {
+        "EMAIL_URL": "",
+        "CRASH_AT": "x",
+        "CLICKPESA_BASE_URL": "http://127.0.0.1:8001",
+        "BEEM_API_KEY": "demo-key",
+    }
+    weak |= {"CORS_ALLOWED_ORIGINS": "*", "CLICKPESA_CALLBACK_TOKEN": "short"}
+
+    done = boot(**weak)
+
+    assert done.returncode != 0
+    assert "Refusing to start in production" in done.stderr
+    for name in (*weak, "JWT_SIGNING_KEY equals SECRET_KEY"):
+        assert name in done.stderr, name
+    assert "booted" not in done.stdout
+
+
+def test_djangos_own_check_for_deployment_finds_nothing():
+    done = boot("manage.py", "check", "--deploy", "--fail-level", "WARNING")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.django_db
+def test_the_admin_is_guarded_against_forged_forms_though_that_check_is_silenced():
+    response = Client(enforce_csrf_checks=True).post("/admin/login/", {"username": "a@example.com", "password": "x"})
+
+    assert response.status_code == 403
