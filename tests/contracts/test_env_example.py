@@ -76,7 +76,7 @@ class Reads(ast.NodeVisitor):
         called, place = node.func, None
         if isinstance(called, ast.Attribute):
             is_cast = isinstance(called.value, ast.Name) and called.value.id == "env" and called.attr[0].islower()
-            if (is_cast and called.attr not in {"db_url_config", "get"}) or (
+            if (is_cast and called.attr not in {"db_url_config", "email_url_config", "get"}) or (
                 called.attr == "get" and _is_environ(called.value)
             ):
                 place = 0
