@@ -60,6 +60,10 @@ def status_of(error: AnyError) -> int:
     return error.status if isinstance(error, FrameworkError) else http_status(error)
 
 
+def _told(error: AnyError) -> dict[str, Any]:
+    return {"status": status_of(error), "example": refusal_example(error)}
+
+
 def operation(
     *,
     id: str,
@@ -109,7 +113,7 @@ def operation(
                 decorator.IdempotencyKeyReused,
                 decorator.IdempotencyInProgress,
             ]
-        refusals = [{"status": status_of(error), "example": refusal_example(error)} for error in all_errors]
+        refusals = [_told(error) for error in all_errors]
         decorated: F = extend_schema(
             operation_id=id,
             tags=[tag],
@@ -127,10 +131,22 @@ def operation(
 
 
 class EnvelopeAutoSchema(AutoSchema):
-    """drf-spectacular's schema with JSON as the only media type, and no docstrings: those speak to developers here."""
+    """drf-spectacular's schema: JSON as the only media type, and the refusals of whoever guards the door.
+
+    Docstrings are left out: those speak to developers here.
+    """
 
     def get_description(self) -> str:  # type: ignore[override]  # as drf-spectacular has it
         return ""
+
+    def get_operation(self, *args: Any, **kwargs: Any) -> Any:
+        spec = super().get_operation(*args, **kwargs)
+        if spec is not None:
+            for authenticator in self.view.get_authenticators():
+                # An authenticator of ours says how it can refuse; a third party's need not.
+                for error in getattr(authenticator, "refusals", lambda _method: ())(self.method):
+                    spec.setdefault(ERRORS_EXTENSION, []).append(_told(error))
+        return spec
 
     def map_renderers(self, attribute: str) -> list[Any]:
         return ["application/json"]
@@ -144,7 +160,9 @@ def only_versioned_paths(endpoints: list[Any]) -> list[Any]:
 
 
 def _implied_errors(spec: Mapping[str, Any], path: str) -> list[FrameworkError]:
-    found = [framework_errors.BAD_REQUEST, framework_errors.UNAVAILABLE, framework_errors.INTERNAL]
+    # A path, a query or a header can be unreadable anywhere.
+    found = [framework_errors.BAD_REQUEST, framework_errors.INVALID_CHARACTERS]
+    found += [framework_errors.UNAVAILABLE, framework_errors.INTERNAL]
     if any(spec.get("security", [])):
         found += [framework_errors.NOT_AUTHENTICATED, framework_errors.PERMISSION_DENIED]
     if "{" in path:
@@ -153,7 +171,6 @@ def _implied_errors(spec: Mapping[str, Any], path: str) -> list[FrameworkError]:
         found += [
             framework_errors.VALIDATION,
             framework_errors.MALFORMED_JSON,
-            framework_errors.INVALID_CHARACTERS,
             framework_errors.TOO_DEEP,
             framework_errors.TOO_LARGE,
             framework_errors.UNSUPPORTED_MEDIA_TYPE,
@@ -193,9 +210,7 @@ def wrap_in_envelope(result: dict[str, Any], generator: Any, **_kwargs: Any) -> 
             message = spec.pop(MESSAGE_EXTENSION, "")
             _wrap_successes(spec, message)
             refusals = list(spec.pop(ERRORS_EXTENSION, []))
-            refusals += [
-                {"status": error.status, "example": refusal_example(error)} for error in _implied_errors(spec, path)
-            ]
+            refusals += [_told(error) for error in _implied_errors(spec, path)]
             _add_refusals(spec, refusals)
             for response in spec["responses"].values():
                 response.setdefault("headers", {})["X-Request-ID"] = request_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -11,10 +12,12 @@ from rest_framework.request import Request
 from apps.accounts import cookies
 from apps.accounts.models import User
 from apps.accounts.selectors import Principal
-from apps.accounts.services.sessions import authenticate_session
-from apps.accounts.tokens import bearer_token, read_access
+from apps.accounts.services.accounts import AccountInactive
+from apps.accounts.services.sessions import RefreshReused, SessionExpired, SessionRevoked, authenticate_session
+from apps.accounts.tokens import TokenExpired, TokenInvalid, bearer_token, read_access
 from core import context
 from core.exception_handler import BEARER_CHALLENGE
+from core.exceptions import DomainError
 from core.tenancy import enter_tenant
 
 
@@ -37,6 +40,11 @@ class SessionTokenAuthentication(BaseAuthentication):
         enter_tenant(principal.tenant_id)
         context.user_id.set(str(principal.user.pk))
         return principal.user, principal
+
+    def refusals(self, method: str) -> Sequence[type[DomainError]]:
+        """How this door can refuse a request of `method`, for the schema."""
+        told = (TokenInvalid, TokenExpired, SessionRevoked, SessionExpired, RefreshReused, AccountInactive)
+        return told if method in cookies.SAFE_METHODS else (*told, cookies.CsrfFailed)
 
     def authenticate_header(self, request: Request) -> str:
         return BEARER_CHALLENGE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.types import OpenApiTypes
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -25,6 +26,8 @@ class DeliveryReportView(APIView):
         id="delivery_report",
         tag="callbacks",
         summary="For SMS providers: report what became of a text",
+        response=OpenApiTypes.OBJECT,
+        example={"request_id": "35918915", "successful": True},
         message=_("Received."),
         errors=[*REPORT_REFUSALS, PayloadTooLarge],
     )

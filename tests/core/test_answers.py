@@ -8,7 +8,6 @@ import re
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from rest_framework.test import APIClient
 
@@ -227,10 +226,6 @@ def test_a_code_has_one_status_and_every_framework_error_is_listed():
     assert all(entry.message.strip() for entry in listed)
     for entry in listed:
         assert f"| {entry.status} | `{entry.code}` |" in as_markdown()
-
-
-def test_the_catalogue_page_is_the_one_in_the_docs():
-    assert (settings.BASE_DIR / "docs" / "errors.md").read_text() == as_markdown()
 
 
 # --- Request ids -----------------------------------------------------------------------------------------------------

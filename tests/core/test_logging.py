@@ -169,9 +169,9 @@ def test_masking_takes_time_in_proportion_to_the_text():
         ".@",
     ]
     for text in (*hostile, "bearer ", "+1", "'password': '\\\\"):
-        began = time.perf_counter()
+        began = time.thread_time()
         redact((text * long)[:long])
-        assert time.perf_counter() - began < 1, text
+        assert time.thread_time() - began < 1, text
 
 
 # --- Lines -----------------------------------------------------------------------------------------------------------
