@@ -13,10 +13,11 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
@@ -31,7 +32,9 @@ from tools.processes import Guard, Running, ToolError, stop_all
 from tools.services import find_redis, fresh_database, start_redis
 from tools.stack import Stack, running_stack
 
+T = TypeVar("T")
 PASSWORD = "kahawa-na-chai-7"
+CRASH_FILE = "crash_at"  # holds the point at which a process of the kit has to die, while there is one
 WAIT = 30.0  # seconds; nothing here takes more than a few, unless the computer is busy
 HURRY = {
     "PAYMENT_POLL_SECONDS": "2,1,1,2,2,5",
@@ -54,7 +57,7 @@ def wait_until(look: Callable[[], Any], what: str, *, timeout: float = WAIT) -> 
     while not (found := look()):
         if time.monotonic() > end:
             raise TimeoutError(f"{what} did not come about within {timeout:.0f} s.")
-        time.sleep(0.05)
+        time.sleep(0.1)
     return found
 
 
@@ -64,18 +67,24 @@ class Books:
     def __init__(self, url: str) -> None:
         self.is_postgresql = url.startswith("postgres")
         self._url = url
+        self._connection: psycopg.Connection[dict[str, Any]] | None = None
 
     def read(self, sql: str, *values: Any, tenant_id: str = "") -> list[dict[str, Any]]:
         """Rows of a query with `%s` in it. A tenant's rows need its id: row-level security holds here too."""
         if self.is_postgresql:
-            with psycopg.connect(self._url, row_factory=dict_row, autocommit=True) as connection:
-                connection.execute("SELECT set_config('app.tenant_id', %s, false)", [tenant_id])
-                cursor = connection.execute(sql.encode(), values)
-                return cursor.fetchall() if cursor.description else []
+            if self._connection is None:
+                self._connection = psycopg.connect(self._url, row_factory=dict_row, autocommit=True)
+            self._connection.execute("SELECT set_config('app.tenant_id', %s, false)", [tenant_id])
+            cursor = self._connection.execute(sql.encode(), values)
+            return cursor.fetchall() if cursor.description else []
         path = self._url.removeprefix("sqlite:///")
         with contextlib.closing(sqlite3.connect(path, timeout=20, isolation_level=None)) as connection:
             connection.row_factory = sqlite3.Row
             return [dict(row) for row in connection.execute(sql.replace("%s", "?"), values)]
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
 
     def id(self, text: str) -> str:
         """An id as this engine stores it."""
@@ -175,14 +184,29 @@ class Person:
 class Kit:
     """A running stack, its books, and the simulators' ledgers. `redis` is its own server, or None on a shared one."""
 
-    def __init__(self, stack: Stack, books: Books, guard: Guard, redis: Running | None = None) -> None:
-        self.stack, self.books = stack, books
-        self.redis = redis
-        self._guard = guard
+    def __init__(
+        self, stack: Stack, books: Books, guard: Guard, *, crash_file: Path, redis: Running | None = None
+    ) -> None:
+        self.stack, self.books, self.redis = stack, books, redis
+        self._guard, self._crash_file = guard, crash_file
         self._simulators = httpx.Client(base_url=stack.simulators_url, timeout=15, trust_env=False)
 
     def person(self) -> Person:
         return Person(self.stack.base_url)
+
+    def let_die(self, name: str, point: str, trigger: Callable[[], T]) -> tuple[T, int]:
+        """Have process `name` kill itself at `point`, do what leads there, start it again once it is dead.
+
+        Returns what `trigger` gave and the exit code.
+        """
+        self._crash_file.write_text(point)
+        try:
+            result = trigger()
+            exit_code = self.stack.wait_exit(name, timeout=WAIT)
+        finally:
+            self._crash_file.unlink()
+        self.stack.start(name)
+        return result, exit_code
 
     def whole(self) -> Kit:
         """This kit, with whatever an earlier test killed running again."""
@@ -251,17 +275,16 @@ class Kit:
 
 
 @contextlib.contextmanager
-def postgresql_kit_of_its_own(*, redis_db: int) -> Iterator[Kit]:
+def postgresql_kit_of_its_own(folder: Path, *, redis_db: int) -> Iterator[Kit]:
     """A kit on a new database of the suite's PostgreSQL and one of its Redis's numbered databases; two web workers."""
     redis_url = re.sub(r"/\d*$", "", os.environ["REDIS_URL"]) + f"/{redis_db}"
     with (
         Guard() as guard,
         fresh_database(os.environ["DATABASE_URL"]) as url,
-        running_stack(
-            database_url=url, redis_url=redis_url, web_workers=2, extra_env=HURRY, leave_out=("beat",)
-        ) as stack,
+        _stack(url, redis_url, folder, web_workers=2) as stack,
+        contextlib.closing(Books(url)) as books,
     ):
-        yield Kit(stack, Books(url), guard)
+        yield Kit(stack, books, guard, crash_file=folder / CRASH_FILE)
 
 
 @contextlib.contextmanager
@@ -275,16 +298,23 @@ def sqlite_kit_of_its_own(folder: Path) -> Iterator[Kit]:
         redis, server = start_redis(program, folder, guard)
         kit = None
         try:
-            with running_stack(database_url=url, redis_url=server.url, extra_env=HURRY, leave_out=("beat",)) as stack:
-                kit = Kit(stack, Books(url), guard, redis)
+            with _stack(url, server.url, folder, web_workers=1) as stack:
+                kit = Kit(stack, Books(url), guard, crash_file=folder / CRASH_FILE, redis=redis)
                 yield kit
         finally:
             stop_all([kit.redis if kit and kit.redis else redis])
 
 
+def _stack(url: str, redis_url: str, folder: Path, *, web_workers: int) -> AbstractContextManager[Stack]:
+    env = HURRY | {"CRASH_AT": f"@{folder / CRASH_FILE}"}
+    return running_stack(
+        database_url=url, redis_url=redis_url, web_workers=web_workers, extra_env=env, leave_out=("beat",)
+    )
+
+
 @pytest.fixture(scope="session")
-def postgresql_kit() -> Iterator[Kit]:
-    with postgresql_kit_of_its_own(redis_db=14) as kit:
+def postgresql_kit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
+    with postgresql_kit_of_its_own(tmp_path_factory.mktemp("kit"), redis_db=14) as kit:
         yield kit
 
 
