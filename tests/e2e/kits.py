@@ -39,13 +39,14 @@ WAIT = 30.0  # seconds; nothing here takes more than a few, unless the computer 
 HURRY = {
     "PAYMENT_POLL_SECONDS": "2,1,1,2,2,5",
     "OUTBOX_LEASE_SECONDS": "2",
-    "SMS_CONFIRM_SECONDS": "2",
+    "SMS_CONFIRM_SECONDS": "3",
     "SIMULATOR_APPROVE_AFTER": "0.3",
     "SIMULATOR_PUSH_TIMEOUT": "1",
     "SIMULATOR_LATE_CALLBACK": "4",
     "SIMULATOR_SETTLE_AFTER": "0.5",
     "SIMULATOR_HANG": "1",
-    "SIMULATOR_BEEM_DELIVER_AFTER": "0.2",
+    # After the lease, before the confirmation: who recovers a text finds no report yet, and must wait for it.
+    "SIMULATOR_BEEM_DELIVER_AFTER": "2.5",
     # A web process needs seconds to come back, and the callback must find it there.
     "SIMULATOR_CALLBACK_TRIES": "8",
 }
