@@ -77,5 +77,3 @@ def client() -> APIClient:
 def member_client(member: Member) -> APIClient:
     """`member`, signed in with a bearer token."""
     return member.client()
-
-
