@@ -191,6 +191,9 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 1,
     "socket_timeout": 5,
+    # A publish that finds no broker fails at once, and the relay delivers the event itself. Without this kombu tries
+    # for six seconds, per event. The worker's own connection has its own, patient setting.
+    "max_retries": 0,
     # Tasks that beat sends acknowledge late; the sweep for lost ones has its own two knobs (kombu 5.7), without
     # which a killed worker's task is not seen for minutes.
     "visibility_timeout": 180,
