@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import AuthSession, User
 from apps.accounts.selectors import Principal, find_principal
 from apps.accounts.tokens import Claims, TokenInvalid, TokenPair, mint
-from apps.tenants.selectors import find_first_tenant
+from apps.tenants.selectors.tenants import find_first_tenant
 from core.crash import crash_point
 from core.exceptions import NotAuthenticated, NotFound
 

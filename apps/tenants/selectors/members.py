@@ -1,0 +1,13 @@
+"""Questions about who belongs to a tenant, and as what."""
+
+from __future__ import annotations
+
+from django.db.models import OuterRef, Subquery
+
+from apps.tenants.models import Membership
+
+
+def role_subquery(*, user_id: str, tenant_id: str) -> Subquery:
+    """For annotating another query's rows: the role of their `user_id` in their `tenant_id`, or NULL."""
+    memberships = Membership.objects.filter(user=OuterRef(user_id), tenant=OuterRef(tenant_id))
+    return Subquery(memberships.values("role")[:1])
