@@ -36,6 +36,10 @@ class RefreshInput(InputSerializer):
     )
 
 
+class SwitchTenantInput(InputSerializer):
+    tenant = serializers.UUIDField(help_text="The `id` of one of your organisations.")
+
+
 class UserOutput(serializers.ModelSerializer[User]):
     class Meta:
         model = User
@@ -47,7 +51,7 @@ class TenantOutput(serializers.Serializer[Any]):
 
     id = serializers.UUIDField(source="session.tenant.pk")
     name = serializers.CharField(source="session.tenant.name")
-    role = serializers.ChoiceField(choices=["owner", "admin", "member"])
+    role = serializers.ChoiceField(choices=[("owner", "Owner"), ("admin", "Admin"), ("member", "Member")])
 
 
 class MeOutput(serializers.Serializer[Any]):

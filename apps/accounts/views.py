@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
@@ -18,6 +18,7 @@ from apps.accounts.serializers import (
     RefreshInput,
     RegisterInput,
     SignedInOutput,
+    SwitchTenantInput,
     UserOutput,
     print_tenant,
 )
@@ -35,6 +36,7 @@ from apps.accounts.services.sessions import (
     end_session,
     open_session,
     refresh_session,
+    switch_tenant,
 )
 from apps.accounts.tokens import (
     Claims,
@@ -46,7 +48,7 @@ from apps.accounts.tokens import (
     read_refresh,
 )
 from apps.accounts.transports import Transport
-from core.exceptions import NotAuthenticated
+from core.exceptions import NotAuthenticated, NotFound
 from core.openapi import operation
 from core.response_wrapper import success_response
 from core.views import APIView
@@ -192,6 +194,31 @@ class LogoutView(PublicAuthView):
             end_session(session_id=claims.session_id)
         response = success_response(message=_("Signed out."))
         cookies.clear_cookies(request, response)
+        return response
+
+
+class SwitchTenantView(APIView):
+    @operation(
+        id="auth_switch_tenant",
+        tag="auth",
+        summary="Work in another of my organisations",
+        description=(
+            "The same session, with tokens for the other organisation; they travel as they do after a refresh. Access "
+            "tokens from before answer `token_expired` from now on."
+        ),
+        request=SwitchTenantInput,
+        request_examples={"Another shop": {"tenant": TENANT_EXAMPLE["id"]}},
+        response=SignedInOutput,
+        message=_("Switched."),
+        example=SIGNED_IN_EXAMPLE,
+        errors=[TokenInvalid, TokenExpired, SessionRevoked, SessionExpired, AccountInactive, NotFound],
+    )
+    def post(self, request: Request) -> Response:
+        data = SwitchTenantInput.parse(request.data)
+        session = cast(Principal, request.auth).session
+        principal, tokens = switch_tenant(session_id=session.pk, user_id=session.user_id, tenant_id=data["tenant"])
+        response = _signed_in(request, principal, tokens, message=_("Switched."))
+        response.headers["Cache-Control"] = "no-store"
         return response
 
 

@@ -17,7 +17,17 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / ".env.example"
 PACKAGES = ("config", "core", "apps", "services", "tools", "docker")
 # Set by the system, the terminal, make or the image around us: nobody configures Faraja with them.
-NOT_OURS = {"BUILDAH_ISOLATION", "BUILDAH_OPTIONS", "BUILD_OPTIONS", "MAKELEVEL", "NO_COLOR", "PATH", "PG", "POSTGRES_USER", "TERM"}
+NOT_OURS = {
+    "BUILDAH_ISOLATION",
+    "BUILDAH_OPTIONS",
+    "BUILD_OPTIONS",
+    "MAKELEVEL",
+    "NO_COLOR",
+    "PATH",
+    "PG",
+    "POSTGRES_USER",
+    "TERM",
+}
 
 
 def listed() -> list[str]:

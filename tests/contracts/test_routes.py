@@ -21,6 +21,7 @@ from tests.contracts.routes import ADMIN, METHODS, Route, all_routes, namespaces
 from tests.envelope import faults_in, refusal_of
 from tests.factories.accounts import PASSWORD, Member, make_member
 from tests.factories.payments import a_wish_to_pay, make_payment
+from tests.factories.tenants import add_member, membership_of
 from tests.services.wire import delivery_body, load
 
 ROUTES = all_routes()
@@ -48,6 +49,7 @@ NOT_ROWS = {
 # How to make the row that a path parameter names, in the member's tenant.
 ROWS: dict[str, Callable[[Member], uuid.UUID]] = {
     "payment_id": lambda member: make_payment(member, description=CANARY).pk,
+    "member_id": lambda member: membership_of(add_member(member, first_name=CANARY)).pk,
 }
 
 _numbers = count(1)
@@ -60,6 +62,11 @@ class Right:
     body: Callable[[Member], Any] | None = None
     headers: Callable[[], dict[str, str]] = dict
     values: Callable[[Member], dict[str, str]] = field(default=lambda _member: {})
+
+
+def row(member: Member, name: str) -> dict[str, str]:
+    """The path parameter `name` with a row of the member's tenant behind it."""
+    return {name: str(ROWS[name](member))}
 
 
 def signed(news: dict[str, Any]) -> dict[str, Any]:
@@ -76,6 +83,18 @@ RIGHT = {
     ("RefreshView", "POST"): Right(body=lambda _: {"refresh": make_member().tokens.refresh}),
     ("LogoutView", "POST"): Right(body=lambda _: {"refresh": make_member().tokens.refresh}),
     ("MeView", "GET"): Right(),
+    ("SwitchTenantView", "POST"): Right(body=lambda member: {"tenant": str(member.tenant_id)}),
+    ("TenantListView", "GET"): Right(),
+    ("TenantListView", "POST"): Right(body=lambda _: {"name": "Duka"}),
+    ("CurrentTenantView", "GET"): Right(),
+    ("CurrentTenantView", "PATCH"): Right(body=lambda _: {"name": "Duka"}),
+    ("MemberListView", "GET"): Right(),
+    ("MemberDetailView", "PATCH"): Right(
+        body=lambda _: {"role": "admin"}, values=lambda member: row(member, "member_id")
+    ),
+    ("MemberDetailView", "DELETE"): Right(values=lambda member: row(member, "member_id")),
+    ("LeaveView", "POST"): Right(body=lambda member: add_member(member, "owner") and {}),
+    ("TransferOwnershipView", "POST"): Right(body=lambda member: {"member": row(member, "member_id")["member_id"]}),
     ("PaymentListView", "GET"): Right(),
     ("PaymentListView", "POST"): Right(
         body=lambda _: a_wish_to_pay(), headers=lambda: {"HTTP_IDEMPOTENCY_KEY": uuid.uuid4().hex}

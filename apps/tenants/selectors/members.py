@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from apps.tenants.models import Membership
+from core.tenancy import current_tenant_id
+
+
+def list_members() -> QuerySet[Membership]:
+    """Members of the current tenant with their people, newest first."""
+    members = Membership.objects.filter(tenant_id=current_tenant_id()).select_related("user")
+    return members.order_by("-created_at", "-pk")
 
 
 def role_subquery(*, user_id: str, tenant_id: str) -> Subquery:
