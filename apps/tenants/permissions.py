@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from apps.tenants.services.members import AdminsOnly
 from core.exceptions import NotPermitted
 from core.tenancy import find_current_tenant_id
 
@@ -36,3 +37,12 @@ class IsTenantMember(BasePermission):
         if getattr(principal, "is_tenant_suspended", False):
             raise TenantSuspended
         raise NotAMember
+
+
+class IsTenantAdmin(BasePermission):
+    """For what plain members may not even see. Stands behind `IsTenantMember`."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if getattr(request.auth, "role", None) not in {"owner", "admin"}:
+            raise AdminsOnly
+        return True

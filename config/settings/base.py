@@ -236,6 +236,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "RoleEnum": "apps.tenants.models.Membership.Role",
+        "InvitedRoleEnum": "apps.tenants.models.Invitation.Role",
+        "PaymentStatusEnum": "apps.payments.derivation.PaymentStatus",
+        "InvitationStatusEnum": "apps.tenants.models.InvitationStatus",
+    },
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "PREPROCESSING_HOOKS": ["core.openapi.only_versioned_paths"],
     "POSTPROCESSING_HOOKS": [
@@ -271,6 +277,7 @@ AUTH_LINK_LIFETIME = {
     "change_email": timedelta(hours=1),
     "reset_password": timedelta(minutes=30),
 }
+INVITATION_LIFETIME = timedelta(days=7)
 # Where mailed links lead: the web frontend, which hands the token to the API.
 FRONTEND_URL = env.str("FRONTEND_URL", default="http://localhost:3000").rstrip("/")
 

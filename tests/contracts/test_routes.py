@@ -21,7 +21,7 @@ from tests.contracts.routes import ADMIN, METHODS, Route, all_routes, namespaces
 from tests.envelope import faults_in, refusal_of
 from tests.factories.accounts import PASSWORD, Member, make_member
 from tests.factories.payments import a_wish_to_pay, make_payment
-from tests.factories.tenants import add_member, membership_of
+from tests.factories.tenants import add_member, make_invitation, membership_of, tokens_sent
 from tests.services.wire import delivery_body, load
 
 ROUTES = all_routes()
@@ -49,6 +49,7 @@ NOT_ROWS = {
 # How to make the row that a path parameter names, in the member's tenant.
 ROWS: dict[str, Callable[[Member], uuid.UUID]] = {
     "payment_id": lambda member: make_payment(member, description=CANARY).pk,
+    "invitation_id": lambda member: make_invitation(member, email="canary.of.another.tenant@example.com").pk,
     "member_id": lambda member: membership_of(add_member(member, first_name=CANARY)).pk,
 }
 
@@ -67,6 +68,12 @@ class Right:
 def row(member: Member, name: str) -> dict[str, str]:
     """The path parameter `name` with a row of the member's tenant behind it."""
     return {name: str(ROWS[name](member))}
+
+
+def accepting(host: Member) -> dict[str, str]:
+    """The body that accepts an invitation to `host`'s tenant."""
+    make_invitation(host)
+    return {"token": tokens_sent(host)[-1]}
 
 
 def signed(news: dict[str, Any]) -> dict[str, Any]:
@@ -93,6 +100,11 @@ RIGHT = {
         body=lambda _: {"role": "admin"}, values=lambda member: row(member, "member_id")
     ),
     ("MemberDetailView", "DELETE"): Right(values=lambda member: row(member, "member_id")),
+    ("InvitationListView", "GET"): Right(),
+    ("InvitationListView", "POST"): Right(body=lambda _: {"email": f"swept{next(_numbers)}@example.com"}),
+    ("InvitationDetailView", "DELETE"): Right(values=lambda member: row(member, "invitation_id")),
+    ("InvitationResendView", "POST"): Right(values=lambda member: row(member, "invitation_id")),
+    ("InvitationAcceptView", "POST"): Right(body=lambda _: accepting(make_member())),
     ("LeaveView", "POST"): Right(body=lambda member: add_member(member, "owner") and {}),
     ("TransferOwnershipView", "POST"): Right(body=lambda member: {"member": row(member, "member_id")["member_id"]}),
     ("PaymentListView", "GET"): Right(),

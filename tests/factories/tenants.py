@@ -1,11 +1,18 @@
-"""Members of a tenant, besides its owner."""
+"""What a tenant has besides its owner."""
 
 from __future__ import annotations
 
+from itertools import count
+
 from apps.accounts.services.sessions import switch_tenant
 from apps.accounts.tokens import read_access
-from apps.tenants.models import Membership
+from apps.messaging.models import Message
+from apps.tenants.models import Invitation, Membership
+from apps.tenants.services.invitations import invite
+from core.tenancy import tenant_scope, tenant_transaction
 from tests.factories.accounts import Member, make_member
+
+_numbers = count(1)
 
 
 def add_member(owner: Member, role: str = Membership.Role.MEMBER, *, first_name: str = "") -> Member:
@@ -23,3 +30,21 @@ def add_member(owner: Member, role: str = Membership.Role.MEMBER, *, first_name:
 def membership_of(member: Member) -> Membership:
     """The membership of `member` in the tenant that their session is in."""
     return Membership.objects.get(tenant_id=member.tenant_id, user=member.user)
+
+
+def make_invitation(member: Member, *, email: str = "") -> Invitation:
+    """An open invitation to `member`'s tenant."""
+    with tenant_scope(member.tenant_id):
+        return invite(actor_id=member.user.pk, email=email or f"invited{next(_numbers)}@example.com", role="member")
+
+
+def messages_of(member: Member) -> list[Message]:
+    """What was queued for sending in `member`'s tenant, oldest first."""
+    with tenant_scope(member.tenant_id), tenant_transaction():
+        return list(Message.objects.order_by("created_at"))
+
+
+def tokens_sent(member: Member) -> list[str]:
+    """The tokens of the invitations to `member`'s tenant: from the messages, for nothing else has them."""
+    texts = [message.text for message in messages_of(member) if message.key.startswith("invitation:")]
+    return [text.rpartition("token=")[2] for text in texts]

@@ -10,9 +10,10 @@ import logging
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from apps.tenants.models import Membership, Tenant
+from apps.tenants.models import Invitation, Membership, Tenant
 from core.exceptions import NotFound, NotPermitted, RuleViolated
 from core.tenancy import current_tenant_id, tenant_atomic
 
@@ -140,6 +141,8 @@ def _refuse_last_owner() -> None:
 def _set_role(member: Membership, role: str, *, actor_id: UUID) -> None:
     before, member.role = member.role, role
     member.save(update_fields=["role", "updated_at"])
+    if role == Role.MEMBER:
+        _revoke_invitations_of(member)
     logger.info(
         "role changed",
         extra={"member_user_id": str(member.user_id), "before": before, "after": role, "actor_id": str(actor_id)},
@@ -150,4 +153,12 @@ def _end_membership(member: Membership, *, actor_id: UUID) -> None:
     if member.role == Role.OWNER:
         _refuse_last_owner()
     logger.info("membership ended", extra={"member_user_id": str(member.user_id), "actor_id": str(actor_id)})
+    _revoke_invitations_of(member)
     member.delete()
+
+
+def _revoke_invitations_of(member: Membership) -> None:
+    """What they sent out dies with their power to send: else somebody removed could come back through it."""
+    now = timezone.now()
+    sent = Invitation.objects.filter(tenant_id=member.tenant_id, invited_by_id=member.user_id)
+    sent.filter(accepted_at=None, revoked_at=None).update(revoked_at=now, updated_at=now)
