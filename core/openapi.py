@@ -124,7 +124,11 @@ def operation(
 
 
 class EnvelopeAutoSchema(AutoSchema):
-    """drf-spectacular's schema with JSON as the only media type."""
+    """drf-spectacular's schema with JSON as the only media type, and keys for machines only where they open."""
+
+    def get_auth(self) -> list[dict[str, list[Any]]]:
+        found: list[dict[str, list[Any]]] = super().get_auth()
+        return found if getattr(self.view, "key_scopes", None) else [each for each in found if "apiKey" not in each]
 
     def map_renderers(self, attribute: str) -> list[Any]:
         return ["application/json"]

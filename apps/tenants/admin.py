@@ -10,7 +10,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 
-from apps.tenants.models import Invitation, Membership, Tenant
+from apps.tenants.models import ApiKey, Invitation, Membership, Tenant
+from apps.tenants.services.api_keys import revoke_for_safety
 from apps.tenants.services.tenants import suspend_tenant, unsuspend_tenant
 
 
@@ -78,4 +79,45 @@ class InvitationAdmin(ModelAdmin):  # type: ignore[misc]
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Invitation | None = None) -> bool:
+        return False
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc]
+    list_display = (
+        "created_at",
+        "tenant",
+        "name",
+        "shown_prefix",
+        "created_by",
+        "expires_at",
+        "last_used_at",
+        "revoked_at",
+    )
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
+    list_select_related = ("tenant", "created_by")
+    search_fields = ("name", "prefix", "tenant__name", "tenant__id", "created_by__email")
+    ordering = ("-created_at", "-id")
+    exclude = ("secret_hash",)
+    actions = ("revoke",)
+
+    @admin.action(description="Revoke: refused from the next request on", permissions=["revoke"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        revoked = 0
+        for key in queryset:
+            if revoke_for_safety(key_id=key.pk, operator_id=cast(UUID, request.user.pk)):
+                self.log_change(request, key, "Revoked.")
+                revoked += 1
+        self.message_user(request, f"{revoked} revoked.", messages.SUCCESS)
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("tenants.change_apikey")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
         return False

@@ -98,3 +98,31 @@ class InvitationStatus(models.TextChoices):
     ACCEPTED = "accepted"
     REVOKED = "revoked"
     EXPIRED = "expired"
+
+
+class ApiKey(BaseModel):
+    """A machine's way into one tenant, in the name of the person who made it. Holds the hash of its secret only.
+
+    Read before a tenant is known, so not behind row-level security.
+    """
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="api_keys")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    name = models.CharField(max_length=100)
+    prefix = models.CharField(max_length=16, unique=True)
+    secret_hash = models.CharField(max_length=64)
+    scopes = models.JSONField(default=list)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "-created_at", "-id"], name="api_key_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.shown_prefix})"
+
+    @property
+    def shown_prefix(self) -> str:
+        """How the key begins: enough to recognise it by."""
+        return f"fk_{self.prefix}"

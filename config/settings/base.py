@@ -210,7 +210,10 @@ CRASH_POINTS_ENABLED = False
 # --- API ------------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["apps.accounts.authentication.SessionTokenAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "apps.tenants.authentication.ApiKeyAuthentication",
+        "apps.accounts.authentication.SessionTokenAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["core.renderers.EnvelopeJSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["core.parsers.StrictJSONParser"],
@@ -238,6 +241,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
         "RoleEnum": "apps.tenants.models.Membership.Role",
+        "ScopeEnum": "apps.tenants.scopes.Scope",
         "InvitedRoleEnum": "apps.tenants.models.Invitation.Role",
         "PaymentStatusEnum": "apps.payments.derivation.PaymentStatus",
         "InvitationStatusEnum": "apps.tenants.models.InvitationStatus",

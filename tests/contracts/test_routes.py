@@ -21,7 +21,7 @@ from tests.contracts.routes import ADMIN, METHODS, Route, all_routes, namespaces
 from tests.envelope import faults_in, refusal_of
 from tests.factories.accounts import PASSWORD, Member, make_member
 from tests.factories.payments import a_wish_to_pay, make_payment
-from tests.factories.tenants import add_member, make_invitation, membership_of, tokens_sent
+from tests.factories.tenants import add_member, make_api_key, make_invitation, membership_of, tokens_sent
 from tests.services.wire import delivery_body, load
 
 ROUTES = all_routes()
@@ -50,6 +50,7 @@ NOT_ROWS = {
 ROWS: dict[str, Callable[[Member], uuid.UUID]] = {
     "payment_id": lambda member: make_payment(member, description=CANARY).pk,
     "invitation_id": lambda member: make_invitation(member, email="canary.of.another.tenant@example.com").pk,
+    "key_id": lambda member: make_api_key(member, name=CANARY)[0].pk,
     "member_id": lambda member: membership_of(add_member(member, first_name=CANARY)).pk,
 }
 
@@ -100,6 +101,9 @@ RIGHT = {
         body=lambda _: {"role": "admin"}, values=lambda member: row(member, "member_id")
     ),
     ("MemberDetailView", "DELETE"): Right(values=lambda member: row(member, "member_id")),
+    ("ApiKeyListView", "GET"): Right(),
+    ("ApiKeyListView", "POST"): Right(body=lambda _: {"name": "Zapier", "scopes": ["payments:read"]}),
+    ("ApiKeyDetailView", "DELETE"): Right(values=lambda member: row(member, "key_id")),
     ("InvitationListView", "GET"): Right(),
     ("InvitationListView", "POST"): Right(body=lambda _: {"email": f"swept{next(_numbers)}@example.com"}),
     ("InvitationDetailView", "DELETE"): Right(values=lambda member: row(member, "invitation_id")),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from itertools import count
+from typing import Any
+
+from rest_framework.test import APIClient
 
 from apps.accounts.services.sessions import switch_tenant
 from apps.accounts.tokens import read_access
 from apps.messaging.models import Message
-from apps.tenants.models import Invitation, Membership
+from apps.tenants.models import ApiKey, Invitation, Membership
+from apps.tenants.services.api_keys import create_api_key
 from apps.tenants.services.invitations import invite
 from core.tenancy import tenant_scope, tenant_transaction
 from tests.factories.accounts import Member, make_member
@@ -48,3 +52,17 @@ def tokens_sent(member: Member) -> list[str]:
     """The tokens of the invitations to `member`'s tenant: from the messages, for nothing else has them."""
     texts = [message.text for message in messages_of(member) if message.key.startswith("invitation:")]
     return [text.rpartition("token=")[2] for text in texts]
+
+
+def make_api_key(member: Member, *scopes: str, **fields: Any) -> tuple[ApiKey, str]:
+    """A key of `member`'s tenant in their name, and its text."""
+    with tenant_scope(member.tenant_id):
+        wish = {"name": "Zapier", "scopes": scopes or ("payments:read", "payments:write")} | fields
+        return create_api_key(actor_id=member.user.pk, **wish)
+
+
+def key_client(text: str) -> APIClient:
+    """A machine that shows this key."""
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Api-Key {text}")
+    return client
