@@ -249,7 +249,10 @@ RATE_LIMITS: dict[str, tuple[int, timedelta]] = {
 # --- API ------------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["apps.accounts.authentication.SessionTokenAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "apps.tenants.authentication.ApiKeyAuthentication",
+        "apps.accounts.authentication.SessionTokenAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["core.renderers.EnvelopeJSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["core.parsers.StrictJSONParser"],
@@ -278,10 +281,18 @@ SPECTACULAR_SETTINGS = {
     # In the order in which a reader needs them.
     "TAGS": [
         {"name": "auth", "description": "Register, sign in, stay signed in, sign out."},
+        {"name": "tenants", "description": "Organisations: members, invitations, keys for machines."},
         {"name": "payments", "description": "Ask a customer's phone for money and follow what becomes of it."},
         {"name": "callbacks", "description": "For providers: where they report."},
         {"name": "health", "description": "For load balancers and for whoever looks around."},
     ],
+    "ENUM_NAME_OVERRIDES": {
+        "RoleEnum": "apps.tenants.models.Membership.Role",
+        "ScopeEnum": "apps.tenants.scopes.Scope",
+        "InvitedRoleEnum": "apps.tenants.models.Invitation.Role",
+        "PaymentStatusEnum": "apps.payments.derivation.PaymentStatus",
+        "InvitationStatusEnum": "apps.tenants.models.InvitationStatus",
+    },
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "PREPROCESSING_HOOKS": ["core.openapi.only_versioned_paths"],
     "POSTPROCESSING_HOOKS": [
@@ -317,6 +328,7 @@ AUTH_LINK_LIFETIME = {
     "change_email": timedelta(hours=1),
     "reset_password": timedelta(minutes=30),
 }
+INVITATION_LIFETIME = timedelta(days=7)
 # Where mailed links lead: the web frontend, which hands the token to the API.
 FRONTEND_URL = env.str("FRONTEND_URL", default="http://localhost:3000").rstrip("/")
 

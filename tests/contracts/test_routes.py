@@ -21,6 +21,7 @@ from tests.contracts.routes import ADMIN, METHODS, Route, all_routes, namespaces
 from tests.envelope import faults_in, refusal_of
 from tests.factories.accounts import PASSWORD, Member, make_member
 from tests.factories.payments import a_wish_to_pay, make_payment
+from tests.factories.tenants import add_member, make_api_key, make_invitation, membership_of, tokens_sent
 from tests.services.wire import delivery_body, load
 
 ROUTES = all_routes()
@@ -48,6 +49,9 @@ NOT_ROWS = {
 # How to make the row that a path parameter names, in the member's tenant.
 ROWS: dict[str, Callable[[Member], uuid.UUID]] = {
     "payment_id": lambda member: make_payment(member, description=CANARY).pk,
+    "invitation_id": lambda member: make_invitation(member, email="canary.of.another.tenant@example.com").pk,
+    "key_id": lambda member: make_api_key(member, name=CANARY)[0].pk,
+    "member_id": lambda member: membership_of(add_member(member, first_name=CANARY)).pk,
 }
 
 _numbers = count(1)
@@ -60,6 +64,17 @@ class Right:
     body: Callable[[Member], Any] | None = None
     headers: Callable[[], dict[str, str]] = dict
     values: Callable[[Member], dict[str, str]] = field(default=lambda _member: {})
+
+
+def row(member: Member, name: str) -> dict[str, str]:
+    """The path parameter `name` with a row of the member's tenant behind it."""
+    return {name: str(ROWS[name](member))}
+
+
+def accepting(host: Member) -> dict[str, str]:
+    """The body that accepts an invitation to `host`'s tenant."""
+    make_invitation(host)
+    return {"token": tokens_sent(host)[-1]}
 
 
 def signed(news: dict[str, Any]) -> dict[str, Any]:
@@ -76,6 +91,26 @@ RIGHT = {
     ("RefreshView", "POST"): Right(body=lambda _: {"refresh": make_member().tokens.refresh}),
     ("LogoutView", "POST"): Right(body=lambda _: {"refresh": make_member().tokens.refresh}),
     ("MeView", "GET"): Right(),
+    ("SwitchTenantView", "POST"): Right(body=lambda member: {"tenant": str(member.tenant_id)}),
+    ("TenantListView", "GET"): Right(),
+    ("TenantListView", "POST"): Right(body=lambda _: {"name": "Duka"}),
+    ("CurrentTenantView", "GET"): Right(),
+    ("CurrentTenantView", "PATCH"): Right(body=lambda _: {"name": "Duka"}),
+    ("MemberListView", "GET"): Right(),
+    ("MemberDetailView", "PATCH"): Right(
+        body=lambda _: {"role": "admin"}, values=lambda member: row(member, "member_id")
+    ),
+    ("MemberDetailView", "DELETE"): Right(values=lambda member: row(member, "member_id")),
+    ("ApiKeyListView", "GET"): Right(),
+    ("ApiKeyListView", "POST"): Right(body=lambda _: {"name": "Zapier", "scopes": ["payments:read"]}),
+    ("ApiKeyDetailView", "DELETE"): Right(values=lambda member: row(member, "key_id")),
+    ("InvitationListView", "GET"): Right(),
+    ("InvitationListView", "POST"): Right(body=lambda _: {"email": f"swept{next(_numbers)}@example.com"}),
+    ("InvitationDetailView", "DELETE"): Right(values=lambda member: row(member, "invitation_id")),
+    ("InvitationResendView", "POST"): Right(values=lambda member: row(member, "invitation_id")),
+    ("InvitationAcceptView", "POST"): Right(body=lambda _: accepting(make_member())),
+    ("LeaveView", "POST"): Right(body=lambda member: add_member(member, "owner") and {}),
+    ("TransferOwnershipView", "POST"): Right(body=lambda member: {"member": row(member, "member_id")["member_id"]}),
     ("PaymentListView", "GET"): Right(),
     ("PaymentListView", "POST"): Right(
         body=lambda _: a_wish_to_pay(), headers=lambda: {"HTTP_IDEMPOTENCY_KEY": uuid.uuid4().hex}
