@@ -17,6 +17,7 @@ from apps.payments.models import Attempt, InboxDelivery, Observation
 from apps.payments.services.payments import expire_payment
 from core.outbox.models import OutboxEvent
 from tests.factories.payments import make_payment
+from tests.factories.tenants import make_api_key, make_invitation
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 
@@ -40,6 +41,7 @@ def rows(in_tenant) -> dict[type[Model], Any]:
     assert Observation.objects.exists()
     found = [payment, Attempt.objects.get(), message, inbox, OutboxEvent.objects.first(), in_tenant.user]
     found += [in_tenant.user.sessions.get(), in_tenant.user.memberships.get().tenant]
+    found += [make_invitation(in_tenant), make_api_key(in_tenant)[0]]
     return {type(row): row for row in found}
 
 

@@ -7,14 +7,19 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
 from rest_framework.test import APIClient
 
+from apps.accounts.models import EmailLink
+from apps.accounts.services.links import token_of
+from apps.accounts.services.sessions import open_session
 from core.money import Money
 from services.payments.providers.clickpesa_checksum import canonical_checksum
 from tests.contracts.routes import ADMIN, METHODS, Route, all_routes, namespaces
@@ -49,12 +54,27 @@ NOT_ROWS = {
 # How to make the row that a path parameter names, in the member's tenant.
 ROWS: dict[str, Callable[[Member], uuid.UUID]] = {
     "payment_id": lambda member: make_payment(member, description=CANARY).pk,
+    "session_id": lambda member: another_session(member),
     "invitation_id": lambda member: make_invitation(member, email="canary.of.another.tenant@example.com").pk,
     "key_id": lambda member: make_api_key(member, name=CANARY)[0].pk,
     "member_id": lambda member: membership_of(add_member(member, first_name=CANARY)).pk,
 }
 
 _numbers = count(1)
+
+
+def another_session(member: Member) -> uuid.UUID:
+    """A second session of the member, so that ending it ends not the one that asks."""
+    return open_session(user=member.user, transport="body")[0].session.pk
+
+
+def link_token(purpose: str) -> str:
+    """The token of a link that was mailed to somebody."""
+    person = make_member().user
+    link = EmailLink.objects.create(
+        user=person, purpose=purpose, email=person.email, expires_at=timezone.now() + timedelta(hours=1)
+    )
+    return token_of(link)
 
 
 @dataclass(frozen=True)
@@ -91,6 +111,24 @@ RIGHT = {
     ("RefreshView", "POST"): Right(body=lambda _: {"refresh": make_member().tokens.refresh}),
     ("LogoutView", "POST"): Right(body=lambda _: {"refresh": make_member().tokens.refresh}),
     ("MeView", "GET"): Right(),
+    ("MeView", "PATCH"): Right(body=lambda _: {"first_name": "Neema"}),
+    ("UpdateProfileView", "PUT"): Right(body=lambda _: {"language": "sw"}),
+    ("UpdateProfileView", "PATCH"): Right(body=lambda _: {"language": "sw"}),
+    ("LogoutAllView", "POST"): Right(),
+    ("SessionListView", "GET"): Right(),
+    ("SessionDetailView", "DELETE"): Right(values=lambda member: row(member, "session_id")),
+    ("ChangePasswordView", "POST"): Right(
+        body=lambda _: {"current_password": PASSWORD, "new_password": "chai-na-kahawa-8"}
+    ),
+    ("ResetPasswordView", "POST"): Right(body=lambda member: {"email": member.user.email}),
+    ("ConfirmResetView", "POST"): Right(
+        body=lambda _: {"token": link_token("reset_password"), "password": "chai-na-kahawa-8"}
+    ),
+    ("VerifyEmailView", "POST"): Right(body=lambda _: {"token": link_token("verify_email")}),
+    ("ResendVerificationView", "POST"): Right(),
+    ("ChangeEmailView", "POST"): Right(
+        body=lambda _: {"email": f"swept{next(_numbers)}@example.com", "password": PASSWORD}
+    ),
     ("SwitchTenantView", "POST"): Right(body=lambda member: {"tenant": str(member.tenant_id)}),
     ("TenantListView", "GET"): Right(),
     ("TenantListView", "POST"): Right(body=lambda _: {"name": "Duka"}),

@@ -429,7 +429,8 @@ def in_threads(count: int, work: Any) -> list[Any]:
 
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
-def test_four_relays_never_claim_one_row_twice():
+def test_four_relays_never_claim_one_row_twice(monkeypatch):
+    monkeypatch.setattr(relay, "MAX_LEASED", 1000)
     with transaction.atomic():
         for number in range(300):
             publish("thing.happened", {"what": number})
