@@ -15,6 +15,18 @@ from tests.factories.accounts import Member, make_member
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    _keep_stacks_together(items)
+    _leave_out_postgresql(config, items)
+
+
+def _keep_stacks_together(items: list[pytest.Item]) -> None:
+    """Whole stacks are shared by the tests of one process: with several, all of these tests belong to the same."""
+    for item in items:
+        if item.get_closest_marker("stack") is not None:
+            item.add_marker(pytest.mark.xdist_group("stack"))
+
+
+def _leave_out_postgresql(config: pytest.Config, items: list[pytest.Item]) -> None:
     """On SQLite, tests that need PostgreSQL are left out, and the run says so by name and number."""
     from django.conf import settings
 
