@@ -11,7 +11,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_PYTHON_DOWNLOADS ?= never
 
 .DEFAULT_GOAL := help
-.PHONY: help run test demo lint format docs-check image-check lock clean setup-local setup-dev
+.PHONY: help run test demo lint format messages docs docs-check image-check lock clean setup-local setup-dev
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ run: setup-local ## set up and start everything on this computer (PORT=8000 WEB_
 	@exec $(BIN)/python -m tools.dev --port $(PORT) --workers $(WEB_WORKERS)
 
 test: setup-dev ## the whole suite on real PostgreSQL and Redis (ARGS="-k name" to choose)
-	@exec $(BIN)/python -m tools.services -- $(BIN)/python -m pytest $(ARGS)
+	@ENV_FILE= exec $(BIN)/python -m tools.services -- $(BIN)/python -m pytest $(ARGS)
 
 demo: setup-local ## play a frontend over HTTP, step by step, against BASE_URL or a server of its own
 	@exec $(BIN)/python -m tools.demo --base-url $(BASE_URL)
@@ -33,8 +33,14 @@ format: setup-dev ## rewrite the Python files in the house style
 	@$(BIN)/ruff check -q --fix-only .
 	@$(BIN)/ruff format -q .
 
+messages: setup-dev ## bring the translations in locale/ in step with the code, and compile them
+	@$(BIN)/python -m tools.messages extract compile
+
+docs: setup-dev ## write the error catalogue and the schema from the code (docs/errors.md, docs/openapi.yaml)
+	@DATABASE_URL=sqlite://:memory: $(BIN)/python manage.py build_docs
+
 docs-check: setup-dev ## are the error catalogue and the schema those of the code?
-	@DATABASE_URL=sqlite://:memory: $(BIN)/python manage.py check_docs
+	@DATABASE_URL=sqlite://:memory: $(BIN)/python manage.py build_docs --check
 
 image-check: ## build the image and ask it for its health (needs buildah; skips without)
 	@exec tools/image-check.sh

@@ -21,5 +21,9 @@ app.conf.beat_schedule = {
         "task": "core.idempotency.tasks.purge_idempotency_keys_task",
         "schedule": crontab(minute="17"),
     },
+    "purge-rate-buckets": {
+        "task": "core.throttling.tasks.purge_rate_buckets_task",
+        "schedule": crontab(minute="37"),
+    },
     "purge-sessions": {"task": "apps.accounts.tasks.purge_sessions_task", "schedule": crontab(hour="3", minute="27")},
 }

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.contrib.admin.utils import unquote
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin, TabularInline
+
+from core.tenancy import tenant_scope
 
 
 class TenantAdmin(ModelAdmin):  # type: ignore[misc]
@@ -22,6 +26,19 @@ class TenantAdmin(ModelAdmin):  # type: ignore[misc]
     def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
         rows: QuerySet[Model] = self.model.unscoped.using(settings.ADMIN_DATABASE)
         return rows.order_by(*self.get_ordering(request))
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """The page of one row, in its tenant's room: forms and related rows are found through the filtered managers."""
+        row = self.get_object(request, unquote(object_id)) if object_id else None
+        if row is None:
+            response: HttpResponse = super().changeform_view(request, object_id, form_url, extra_context)
+            return response
+        with tenant_scope(row.tenant_id):
+            response = super().changeform_view(request, object_id, form_url, extra_context)
+            # Now, not when the room has been left again.
+            return response.render() if isinstance(response, TemplateResponse) else response
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

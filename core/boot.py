@@ -36,6 +36,8 @@ def weaknesses(settings: Mapping[str, Any]) -> Iterator[str]:
         yield "DATABASE_URL must name a PostgreSQL server; SQLite is for one computer."
     if not os.environ.get("EMAIL_URL"):
         yield "EMAIL_URL is missing; e-mail would go nowhere."
+    if not settings["FRONTEND_URL"].startswith("https://"):
+        yield "FRONTEND_URL must be the https address of the web frontend; links in e-mails lead there."
     if "*" in settings["CORS_ALLOWED_ORIGINS"] or settings.get("CORS_ALLOW_ALL_ORIGINS"):
         yield "CORS_ALLOWED_ORIGINS must name origins, without wildcards."
     if settings.get("CRASH_POINTS_ENABLED") or os.environ.get("CRASH_AT"):

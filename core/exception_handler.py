@@ -20,6 +20,7 @@ from core.exceptions import (
     NotFound,
     NotPermitted,
     RuleViolated,
+    TooManyRequests,
     Unavailable,
 )
 from core.framework_errors import FrameworkError, for_status
@@ -36,6 +37,7 @@ HTTP_STATUS: dict[type[DomainError], int] = {
     Conflict: 409,
     PayloadTooLarge: 413,
     RuleViolated: 422,
+    TooManyRequests: 429,
     Unavailable: 503,
 }
 BEARER_CHALLENGE = 'Bearer realm="api"'

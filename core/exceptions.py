@@ -79,6 +79,13 @@ class RuleViolated(DomainError):
     message = _("This is not allowed.")
 
 
+class TooManyRequests(DomainError):
+    """The same request is welcome later (429); `retry_after` says when."""
+
+    code = "throttled"
+    message = _("Too many requests. Please wait a moment.")
+
+
 class Unavailable(DomainError):
     """Something we depend on is away; the same request may succeed shortly (503)."""
 

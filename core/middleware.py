@@ -37,14 +37,13 @@ class RequestMiddleware:
         request_id = context.acceptable_request_id(request.headers.get("X-Request-ID"))
         context.request_id.set(request_id)
         context.user_id.set("")
-        tenancy.leave_tenant()
         try:
-            response = self._refuse_early(request) or self._in_envelope(request, self.get_response(request))
-            response.headers["X-Request-ID"] = request_id
-            self._log(request, response, started)
-            return response
+            with tenancy.outside_tenants():
+                response = self._refuse_early(request) or self._in_envelope(request, self.get_response(request))
+                response.headers["X-Request-ID"] = request_id
+                self._log(request, response, started)
+                return response
         finally:
-            tenancy.leave_tenant()
             context.user_id.set("")
             context.request_id.set("")
             translation.deactivate()

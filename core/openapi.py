@@ -17,6 +17,7 @@ from core.exceptions import DomainError
 from core.framework_errors import FrameworkError
 from core.renderers import dump_json
 from core.response_wrapper import error_envelope
+from core.throttling.decorator import limits_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 AnyError = type[DomainError] | FrameworkError
@@ -100,6 +101,8 @@ def operation(
     def describe(handler: F) -> F:
         all_parameters = list(parameters)
         all_errors = list(errors)
+        if limits_of(handler):
+            all_errors.append(framework_errors.THROTTLED)
         if getattr(handler, "is_idempotent", False):
             from core.idempotency import decorator
 
@@ -115,7 +118,7 @@ def operation(
             operation_id=id,
             tags=[tag],
             summary=summary,
-            description=description or summary,
+            description=description,
             request=request,
             responses={status: OpenApiResponse(response, description=str(message))},
             parameters=all_parameters,
@@ -128,7 +131,13 @@ def operation(
 
 
 class EnvelopeAutoSchema(AutoSchema):
-    """drf-spectacular's schema with JSON as the only media type, and the refusals of whoever guards the door."""
+    """drf-spectacular's schema with JSON as the only media type, and the refusals of whoever guards the door.
+
+    No docstrings of views: those speak to developers here.
+    """
+
+    def get_description(self) -> str:  # type: ignore[override]  # as drf-spectacular has it
+        return ""
 
     def get_operation(self, *args: Any, **kwargs: Any) -> Any:
         spec = super().get_operation(*args, **kwargs)

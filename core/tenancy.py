@@ -44,12 +44,18 @@ def current_tenant_id() -> UUID:
 
 
 def enter_tenant(tenant_id: UUID | None) -> None:
-    """Open a tenant's room until `leave_tenant` (the request middleware closes it, whatever happens between)."""
+    """Open a tenant's room until the surrounding `outside_tenants` ends. For authenticators and the relay."""
     _current.set(tenant_id)
 
 
-def leave_tenant() -> None:
-    _current.set(None)
+@contextmanager
+def outside_tenants() -> Iterator[None]:
+    """Begin in no room, and whatever is entered inside the block is left at its end. One request, or one event."""
+    token = _current.set(None)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 @contextmanager

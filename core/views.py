@@ -13,6 +13,7 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 from core import tenancy
+from core.throttling.decorator import spend_limits_of
 
 
 class JSONOnlyNegotiation(BaseContentNegotiation):
@@ -37,6 +38,12 @@ class APIView(views.APIView):
     """
 
     content_negotiation_class = JSONOnlyNegotiation
+
+    def check_throttles(self, request: Request) -> None:
+        """Before the handler's transaction, so that no refusal rolls the count back."""
+        handler = getattr(self, (request.method or "").lower(), None)
+        if handler is not None:
+            spend_limits_of(handler, request)
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         # DRF's own dispatch offers no place between `initial` (who is asking) and the handler.

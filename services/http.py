@@ -20,6 +20,7 @@ import httpx
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
+from core.crash import crash_point
 from core.exceptions import Unavailable
 from services.reading import read_json
 
@@ -128,7 +129,7 @@ class HttpClient:
             # Without the value: an address with a password in it would end up in a log.
             raise ImproperlyConfigured("A provider's base URL must look like https://host/path, without query or user.")
         self._url = url
-        self._prefix = url.path.rstrip("/")
+        self._prefix = url.raw_path.decode("ascii").rstrip("/")
         self._read_timeout, self._deadline = read_timeout, deadline
         self._pool = httpcore.ConnectionPool(
             ssl_context=_tls(),
@@ -203,7 +204,7 @@ class HttpClient:
 
     def _target(self, path: str, values: Mapping[str, str] | None, params: Mapping[str, str] | None) -> bytes:
         filled = "".join(
-            literal + (quote(values[name], safe="") if name and values else "")
+            literal + (quote((values or {})[name], safe="") if name else "")
             for literal, name, _spec, _conversion in Formatter().parse(path)
         )
         return (self._prefix + filled + ("?" + urlencode(params) if params else "")).encode("ascii")
@@ -245,6 +246,7 @@ class _Call:
 
     ends_at: float
     is_sent: bool = False
+    is_awaiting_answer: bool = False
 
     def left(self) -> float:
         return self.ends_at - time.monotonic()
@@ -288,7 +290,11 @@ class _Stream(httpcore.NetworkStream):
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, timeout=_current.get().allow(timeout, httpcore.ReadTimeout))
+        call = _current.get()
+        if not call.is_awaiting_answer:
+            call.is_awaiting_answer = True
+            crash_point("request_sent")
+        return self._stream.read(max_bytes, timeout=call.allow(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         call = _current.get()

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from rest_framework.test import APIClient
 
-from core.tenancy import leave_tenant, tenant_scope
+from core.tenancy import outside_tenants, tenant_scope
 from tests.factories.accounts import Member, make_member
 
 
@@ -38,9 +38,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 @pytest.fixture(autouse=True)
 def _no_tenant_is_left_behind() -> Iterator[None]:
     """A scope that a test (or the code under it) forgot to close would open a room for the next one."""
-    leave_tenant()
-    yield
-    leave_tenant()
+    with outside_tenants():
+        yield
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
-"""Import contracts of a kind that import-linter does not bring along: a list of what a layer may import.
+"""Import contracts of kinds that import-linter does not bring along.
+
+`may_import` lists what a layer may import of ours, `forbidden_names` what it may not import of other people's.
 
 The house's table of layers says what each layer may import, so the contracts say the same, and whatever stands in no
 list is refused. They are written once for all apps, those that do not exist yet included. In a pattern
@@ -14,6 +16,7 @@ among the root packages are looked at, each by itself: what a view may not impor
 
 from __future__ import annotations
 
+import abc
 import re
 from collections.abc import Iterable
 
@@ -70,11 +73,54 @@ def allows(importer: str, imported: str, *, importers: Iterable[str], may_import
     return False
 
 
-class MayImportContract(Contract):
-    """`importers` may import what `may_import` lists, less what `never` lists, and nothing else of ours.
+def imported_names(statement: str) -> set[str]:
+    """Full names that one line of import binds or looks up: `from django import db` gives `django.db` too."""
+    line = statement.partition("#")[0].strip()
+    if found := re.match(r"from\s+([\w.]+)\s+import\s+\(?(.*)", line):
+        source, rest = found.groups()
+        return {source} | {f"{source}.{part.split()[0]}" for part in rest.strip(" ()").split(",") if part.strip()}
+    return {part.split()[0] for part in line.removeprefix("import ").split(",") if part.strip()}
 
-    `excluding` takes modules out of `importers`.
-    """
+
+class _Listing(Contract):
+    """What the kinds have in common: lists of patterns, and a broken contract shown import by import."""
+
+    def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:
+        """Every import that `refused` names, with its lines."""
+        importers = self._listed("importers")
+        excluding = [compile_pattern(pattern) for pattern in self._listed("excluding")]
+        wrong: dict[tuple[str, str], set[int]] = {}
+        for importer in sorted(graph.modules):
+            if not covers(importers, importer) or any(pattern.fullmatch(importer) for pattern in excluding):
+                continue
+            for imported in sorted(graph.find_modules_directly_imported_by(importer)):
+                for detail in graph.get_import_details(importer=importer, imported=imported):
+                    for name in self.refused(graph, importer, imported, detail["line_contents"]):
+                        wrong.setdefault((importer, name), set()).add(detail["line_number"])
+        return ContractCheck(kept=not wrong, metadata={"wrong": wrong})
+
+    @abc.abstractmethod
+    def refused(self, graph: ImportGraph, importer: str, imported: str, statement: str) -> set[str]:
+        """The names that `importer` may not import among those of one import statement."""
+
+    def render_broken_contract(self, check: ContractCheck) -> None:
+        for (importer, name), lines in check.metadata["wrong"].items():
+            places = ", ".join(f"l.{line}" for line in sorted(lines))
+            output.print_error(f"- {importer} may not import {name} ({places})", bold=False)
+        output.new_line()
+        output.print_error(self.rule(), bold=False)
+        output.new_line()
+
+    @abc.abstractmethod
+    def rule(self) -> str:
+        """The contract in one sentence."""
+
+    def _listed(self, name: str) -> list[str]:
+        return list(getattr(self, name))
+
+
+class MayImportContract(_Listing):
+    """`importers`, less `excluding`, may import what `may_import` lists, less `never`, and nothing else of ours."""
 
     type_name = "may_import"
 
@@ -83,32 +129,39 @@ class MayImportContract(Contract):
     may_import = fields.ListField(subfield=fields.StringField())
     never = fields.ListField(subfield=fields.StringField(), required=False, default=[])
 
-    def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:
-        importers = self._listed("importers")
-        may_import = self._listed("may_import")
-        excluding = [compile_pattern(pattern) for pattern in self._listed("excluding")]
-        never = [compile_pattern(pattern) for pattern in self._listed("never")]
-        wrong = []
-        for importer in sorted(graph.modules):
-            if not covers(importers, importer) or any(pattern.fullmatch(importer) for pattern in excluding):
-                continue
-            for imported in sorted(graph.find_modules_directly_imported_by(importer)):
-                if graph.is_module_squashed(imported):  # not ours
-                    continue
-                is_listed = allows(importer, imported, importers=importers, may_import=may_import)
-                if not is_listed or any(pattern.fullmatch(imported) for pattern in never):
-                    details = graph.get_import_details(importer=importer, imported=imported)
-                    wrong.append((importer, imported, sorted({detail["line_number"] for detail in details})))
-        return ContractCheck(kept=not wrong, metadata={"wrong": wrong})
+    def refused(self, graph: ImportGraph, importer: str, imported: str, statement: str) -> set[str]:
+        if graph.is_module_squashed(imported):  # not ours
+            return set()
+        is_listed = allows(
+            importer, imported, importers=self._listed("importers"), may_import=self._listed("may_import")
+        )
+        return set() if is_listed and not covers(self._listed("never"), imported) else {imported}
 
-    def render_broken_contract(self, check: ContractCheck) -> None:
-        for importer, imported, lines in check.metadata["wrong"]:
-            places = ", ".join(f"l.{line}" for line in lines)
-            output.print_error(f"- {importer} may not import {imported} ({places})", bold=False)
-        output.new_line()
-        allowed = ", ".join(self._listed("may_import")) or "nothing of ours"
-        output.print_error(f"It may import: {allowed}.", bold=False)
-        output.new_line()
+    def rule(self) -> str:
+        return f"It may import: {', '.join(self._listed('may_import')) or 'nothing of ours'}."
 
-    def _listed(self, name: str) -> list[str]:
-        return list(getattr(self, name))
+
+class ForbiddenNamesContract(_Listing):
+    """`importers`, less `excluding`, import none of `names`, which may be parts of other people's packages.
+
+    The kind that import-linter calls forbidden sees such a package as a whole: it cannot tell `django.db` from
+    `django.conf`.
+    """
+
+    type_name = "forbidden_names"
+
+    importers = fields.ListField(subfield=fields.StringField())
+    excluding = fields.ListField(subfield=fields.StringField(), required=False, default=[])
+    names = fields.ListField(subfield=fields.StringField())
+
+    def refused(self, graph: ImportGraph, importer: str, imported: str, statement: str) -> set[str]:
+        if not graph.is_module_squashed(imported):
+            return set()
+        return {
+            name
+            for name in self._listed("names")
+            if any(map(compile_pattern(name).fullmatch, imported_names(statement)))
+        }
+
+    def rule(self) -> str:
+        return f"It may not import: {', '.join(self._listed('names'))}."

@@ -176,7 +176,9 @@ def _without_password(url: str) -> str:
 
 def run(port: int, *, web_workers: int, console: Console, stop: Stop) -> int:
     """Everything from the checks to the last process; the exit code."""
-    environ.Env.read_env(ROOT / ".env")  # as the settings do; what is set in the environment wins
+    # As the settings do; what is set in the environment wins.
+    if env_file := os.environ.get("ENV_FILE", str(ROOT / ".env")):
+        environ.Env.read_env(env_file)
     check_port(port, purpose="the API")
     check_port(port + 1, purpose="the provider simulators")
     place = Place(port=port, simulators_port=port + 1, var=ROOT / "var")

@@ -12,6 +12,7 @@ Run as a script with `python -I -S`, so it needs nothing but the standard librar
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import shutil
@@ -33,6 +34,20 @@ def send(pid: int, signum: int, *, group: bool) -> bool:
     return True
 
 
+def lives(pid: int, *, group: bool) -> bool:
+    """Whether a process, or any of the group it leads, still runs. One that only waits to be collected does not."""
+    if not send(pid, 0, group=group):
+        return False
+    states = []
+    for stat in glob.glob("/proc/[0-9]*/stat"):  # none where there is no /proc: then the answer above has to do
+        with contextlib.suppress(OSError), open(stat) as file:
+            number, _, rest = file.read().partition(" ")
+            state, _, leader = rest.rpartition(")")[2].split()[:3]
+            if pid == int(leader if group else number):
+                states.append(state)
+    return not states or any(state not in "ZX" for state in states)
+
+
 def main(lines: Iterable[str], grace: float) -> None:
     """Keep the list that arrives on `lines`; at their end, clear it away, with SIGKILL after `grace` seconds."""
     watched: dict[int, tuple[int, bool]] = {}
@@ -49,7 +64,7 @@ def main(lines: Iterable[str], grace: float) -> None:
         send(pid, signum, group=group)
     end = time.monotonic() + grace
     while watched and time.monotonic() < end:
-        watched = {pid: how for pid, how in watched.items() if send(pid, 0, group=how[1])}
+        watched = {pid: how for pid, how in watched.items() if lives(pid, group=how[1])}
         time.sleep(0.05)
     for pid, (_, group) in watched.items():
         send(pid, signal.SIGKILL, group=group)

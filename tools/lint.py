@@ -53,7 +53,8 @@ def steps() -> list[Step]:
         Step("mypy", tool("mypy", ".")),
         Step("manage.py check", (*MANAGE, "check", "--fail-level", "WARNING")),
         Step("migrations", (*MANAGE, "makemigrations", "--check", "--dry-run")),
-        Step("docs", (*MANAGE, "check_docs")),
+        Step("docs", (*MANAGE, "build_docs", "--check")),
+        Step("messages", (sys.executable, "-m", "tools.messages", "check")),
     ]
 
 

@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from tools import guard as guard_script
 
-# Where nobody collects orphans (a container without an init), their group never empties: hence a limit.
+# A killed child is gone in milliseconds; the limit is for systems where one that waits to be collected looks alive.
 GROUP_END_SECONDS = 2.0
 
 
@@ -133,8 +133,9 @@ class Running:
 
         A child that is still dying may hold the port that the next start needs.
         """
+        self.signal(signal.SIGKILL)
         end = time.monotonic() + GROUP_END_SECONDS
-        while guard_script.send(self.popen.pid, signal.SIGKILL, group=True) and time.monotonic() < end:
+        while guard_script.lives(self.popen.pid, group=True) and time.monotonic() < end:
             time.sleep(0.01)
         self._guard.forget(self.popen.pid)
 

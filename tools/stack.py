@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -69,7 +69,6 @@ def stack_env(base: Mapping[str, str], place: Place, *, database_url: str, redis
     env["PYTHONUNBUFFERED"] = "1"
     env["DATABASE_URL"] = database_url
     env["REDIS_URL"] = redis_url or ""
-    env["PUBLIC_URL"] = place.base_url
     env["SIMULATORS_URL"] = place.simulators_url
     env["EMAIL_FILE_PATH"] = str(place.mail_dir)
     env["SIMULATOR_MAIL_DIR"] = str(place.mail_dir)
@@ -224,10 +223,12 @@ def running_stack(
     extra_env: Mapping[str, str] | None = None,
     migrate: bool = True,
     seed: bool = False,
+    leave_out: Collection[str] = (),
 ) -> Iterator[Stack]:
     """A whole stack on ports of its own, stopped and swept away at the end of the block.
 
     Without `database_url`, on a new SQLite file. Without `redis_url`, with one `relay` in place of worker and beat.
+    Processes named in `leave_out` are not part of it (the housekeeping of `beat` is worth nothing to a short test).
     The web and the simulators answer when the block begins. `ToolError`, with the log, when something does not start.
     """
     with Guard() as guard:
@@ -241,7 +242,8 @@ def running_stack(
             manage(env, "migrate", "--verbosity", "0")
         if seed:
             manage(env, "seed_demo")
-        kit = Stack(place, stack(env, place, web_workers=web_workers, has_broker=bool(redis_url)), guard)
+        processes = stack(env, place, web_workers=web_workers, has_broker=bool(redis_url))
+        kit = Stack(place, [process for process in processes if process.name not in leave_out], guard)
         try:
             for name in kit.names:
                 kit.start(name, wait=False)

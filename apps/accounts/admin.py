@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.forms import AdminPasswordChangeForm, AuthenticationForm, UserChangeForm, UserCreationForm
 
 from apps.accounts.models import AuthSession, User
+from apps.accounts.services.accounts import count_guess
+from core.client_address import client_address
+from core.throttling.limits import Throttled
 
 admin.site.unregister(Group)
+
+
+class LimitedLoginForm(AuthenticationForm):  # type: ignore[misc]
+    """The admin's sign-in, under the same limits as the API's: another door would be another five guesses."""
+
+    def clean(self) -> dict[str, Any]:
+        email = self.cleaned_data.get("username") or ""
+        try:
+            counted = count_guess(email=email, client=client_address(self.request))
+        except Throttled as refusal:
+            raise ValidationError(refusal.message, code=refusal.code) from None
+        cleaned: dict[str, Any] = super().clean()
+        counted.give_back()
+        return cleaned
+
+
+admin.site.login_form = LimitedLoginForm
 
 
 @admin.register(User)
@@ -28,7 +51,10 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
         ("Dates", {"fields": ("created_at", "last_login")}),
     )
     add_fieldsets = ((None, {"fields": ("email", "password1", "password2")}),)
-    filter_horizontal = ("user_permissions",)
+    filter_horizontal = ()  # two lists side by side are wider than the page
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return False  # payments name the person who started them; deactivate instead
 
 
 @admin.register(AuthSession)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
 from django.db.models.functions import Lower
@@ -36,7 +37,8 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
     first_name = models.CharField(max_length=100, blank=True)
     last_name = models.CharField(max_length=100, blank=True)
     phone = models.CharField(max_length=16, blank=True, help_text="E.164. Unverified until the person proves it.")
-    language = models.CharField(max_length=2, choices=[("en", "English"), ("sw", "Swahili")], default="en")
+    language = models.CharField(max_length=2, choices=settings.LANGUAGES, default="en")
+    email_verified_at = models.DateTimeField(null=True, blank=True)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
 
@@ -55,6 +57,10 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.email
 
+    @property
+    def is_email_verified(self) -> bool:
+        return self.email_verified_at is not None
+
     def get_full_name(self) -> str:
         return f"{self.first_name} {self.last_name}".strip()
 
@@ -72,6 +78,8 @@ class AuthSession(BaseModel):
     class Reason(models.TextChoices):
         LOGOUT = "logout"
         REUSE = "reuse"
+        NEW_PASSWORD = "new_password"  # noqa: S105  a reason
+        TOO_MANY = "too_many"
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
     tenant = models.ForeignKey("tenants.Tenant", on_delete=models.SET_NULL, null=True, related_name="+")
@@ -84,6 +92,13 @@ class AuthSession(BaseModel):
     revoked_at = models.DateTimeField(null=True, blank=True)
     revoked_reason = models.CharField(max_length=20, choices=Reason.choices, blank=True)
     user_agent = models.CharField(max_length=300, blank=True)
+    client_key = models.CharField(
+        max_length=32,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Keyed hash of the network in which it was opened; never the address.",
+    )
 
     class Meta:
         indexes = [
@@ -93,3 +108,24 @@ class AuthSession(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.transport} session {self.pk}"
+
+
+class EmailLink(BaseModel):
+    """A link that was mailed to prove an address. Its token is a function of the row; the row holds no secret."""
+
+    class Purpose(models.TextChoices):
+        VERIFY_EMAIL = "verify_email"
+        CHANGE_EMAIL = "change_email"
+        RESET_PASSWORD = "reset_password"  # noqa: S105  a purpose
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="email_links")
+    purpose = models.CharField(max_length=20, choices=Purpose.choices)
+    email = models.EmailField(max_length=254, help_text="Where it was sent, and what it proves.")
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["expires_at"], name="email_link_expiry")]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} for {self.email}"

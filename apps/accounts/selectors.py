@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.db.models import QuerySet
+from django.utils import timezone
+
 from apps.accounts.models import AuthSession, User
 from apps.tenants.selectors import role_subquery
+from core.client_address import client_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,21 @@ def find_principal(*, session_id: UUID) -> Principal | None:
     return None if session is None else Principal(session, session.role)
 
 
+def list_live_sessions(*, user_id: UUID) -> QuerySet[AuthSession]:
+    """Where a person is signed in now, last used first."""
+    now = timezone.now()
+    live = AuthSession.objects.filter(user_id=user_id, revoked_at=None, expires_at__gt=now, absolute_expires_at__gt=now)
+    return live.order_by("-last_used_at", "-pk")
+
+
 def find_user_by_email(*, email: str) -> User | None:
     return User.objects.filter(email=email.strip().lower()).first()
+
+
+def is_known_client(*, email: str, client: str) -> bool:
+    """Whether the account of `email` has signed in from this network before (as long as the session is kept)."""
+    sessions = AuthSession.objects.filter(user__email=email, client_key=client_key(client))
+    return sessions.exclude(revoked_reason=AuthSession.Reason.REUSE).exists()
 
 
 def find_user(*, user_id: UUID) -> User | None:

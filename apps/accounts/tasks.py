@@ -1,13 +1,30 @@
-"""Celery entry points of accounts."""
+"""What happens when an event is heard, and what beat calls (see `apps.payments.tasks`)."""
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from celery import shared_task
 
+from apps.accounts.services.links import issue_reset_link, purge_links, send_link
+from apps.accounts.services.passwords import tell_password_changed
 from apps.accounts.services.sessions import purge_sessions
+
+
+def send_link_task(*, link_id: str, **_: object) -> None:
+    send_link(link_id=UUID(link_id))
+
+
+def issue_reset_link_task(*, email: str, **_: object) -> None:
+    issue_reset_link(email=email)
+
+
+def tell_password_changed_task(*, user_id: str, **_: object) -> None:
+    tell_password_changed(user_id=UUID(user_id))
 
 
 @shared_task
 def purge_sessions_task() -> None:
-    """Once a day, by beat."""
+    """Once a day, by beat: sessions and links that can never be used again."""
     purge_sessions()
+    purge_links()

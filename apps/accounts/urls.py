@@ -1,11 +1,21 @@
 from django.urls import path
 
-from apps.accounts import views
+from apps.accounts.views import accounts, links, passwords, sessions
 
 urlpatterns = [
-    path("auth/register/", views.RegisterView.as_view()),
-    path("auth/login/", views.LoginView.as_view()),
-    path("auth/refresh/", views.RefreshView.as_view()),
-    path("auth/logout/", views.LogoutView.as_view()),
-    path("auth/me/", views.MeView.as_view()),
+    path("auth/register/", accounts.RegisterView.as_view()),
+    path("auth/login/", sessions.LoginView.as_view()),
+    path("auth/refresh/", sessions.RefreshView.as_view()),
+    path("auth/logout/", sessions.LogoutView.as_view()),
+    path("auth/logout-all/", sessions.LogoutAllView.as_view()),
+    path("auth/sessions/", sessions.SessionListView.as_view()),
+    path("auth/sessions/<uuid:session_id>/", sessions.SessionDetailView.as_view()),
+    path("auth/me/", accounts.MeView.as_view()),
+    path("auth/update-profile/", accounts.UpdateProfileView.as_view()),
+    path("auth/change-password/", passwords.ChangePasswordView.as_view()),
+    path("auth/reset-password/", passwords.ResetPasswordView.as_view()),
+    path("auth/reset-password-confirm/", passwords.ConfirmResetView.as_view()),
+    path("auth/verify-email/", links.VerifyEmailView.as_view()),
+    path("auth/resend-verification/", links.ResendVerificationView.as_view()),
+    path("auth/change-email/", links.ChangeEmailView.as_view()),
 ]

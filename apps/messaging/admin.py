@@ -16,7 +16,7 @@ class DeliveryReportInline(TenantInline):
 
 @admin.register(Message)
 class MessageAdmin(TenantAdmin):
-    list_display = ("created_at", "channel", "to", "status", "provider", "tries", "key", "tenant")
+    list_display = ("created_at", "channel", "to", "status", "provider", "tries", "tenant")
     list_filter = ("channel", "status", "provider", "tenant")
     search_fields = ("id", "to", "key", "provider_reference")
     date_hierarchy = "created_at"

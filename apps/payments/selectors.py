@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 
 from apps.payments.models import Attempt, AttemptReference, Payment
 from core.exceptions import NotFound
+from core.tenancy import tenant_atomic
 
 
 def list_payments(
@@ -39,6 +40,8 @@ def get_payment(*, payment_id: UUID) -> Payment:
     return payment
 
 
+# Tasks ask between transactions, where row-level security would show them nothing.
+@tenant_atomic
 def get_attempt(*, attempt_id: UUID) -> Attempt:
     """One attempt with its payment, of the current tenant."""
     attempt: Attempt | None = Attempt.objects.select_related("payment").filter(pk=attempt_id).first()

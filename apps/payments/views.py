@@ -20,6 +20,7 @@ from core.openapi import operation
 from core.pagination import paginated_response
 from core.parsers import PayloadTooLarge
 from core.response_wrapper import success_response
+from core.throttling.decorator import by_person, limited
 from core.views import APIView
 
 PAYMENT_EXAMPLE = {
@@ -84,6 +85,7 @@ class PaymentListView(APIView):
         example=PAYMENT_EXAMPLE,
         errors=[NotAMember, TenantSuspended, *START_REFUSALS],
     )
+    @limited("payments_person", by=by_person)
     @idempotent
     def post(self, request: Request) -> Response:
         data = StartPaymentInput.parse(request.data)

@@ -1,6 +1,9 @@
 """Tenants for operators."""
 
+from __future__ import annotations
+
 from django.contrib import admin
+from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 
 from apps.tenants.models import Membership, Tenant
@@ -18,3 +21,6 @@ class TenantAdmin(ModelAdmin):  # type: ignore[misc]
     search_fields = ("name", "id")
     readonly_fields = ("id", "created_at", "updated_at")
     inlines = (MembershipInline,)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Tenant | None = None) -> bool:
+        return False  # its payments stay; suspend instead

@@ -5,17 +5,32 @@ Every variable read here is listed in `.env.example`; a test compares the two.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import environ
+from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 VAR_DIR = BASE_DIR / "var"
-env = environ.Env()
-environ.Env.read_env(BASE_DIR / ".env")
+
+
+class Env(environ.Env):  # type: ignore[misc]
+    """The environment, in which a variable that is set to nothing is absent: `.env.example` may be copied as it is."""
+
+    @property
+    def ENVIRON(self) -> Mapping[str, str]:  # the library's own name for it
+        return {name: value for name, value in os.environ.items() if value}
+
+
+env = Env()
+# A developer's own .env is for `make run`; the suite sets ENV_FILE to nothing, so that it is the same everywhere.
+if env_file := os.environ.get("ENV_FILE", str(BASE_DIR / ".env")):
+    environ.Env.read_env(env_file)
 
 
 def databases(default: str) -> dict[str, Any]:
@@ -68,11 +83,12 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "corsheaders",
     "rest_framework",
+    "core",  # before drf_spectacular, one of whose templates it replaces
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "core",
     "core.idempotency",
     "core.outbox",
+    "core.throttling",
     "apps.common",
     "apps.accounts",
     "apps.tenants",
@@ -133,6 +149,9 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"
+# For the admin: to the second, sortable by eye, and one line wide.
+DATETIME_FORMAT = "Y-m-d H:i:s"
+FORMAT_MODULE_PATH = ["config.formats"]
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
@@ -143,7 +162,6 @@ API_MAX_JSON_DEPTH = 32
 CALLBACK_MAX_BODY_BYTES = 256 * 1024
 
 PHONE_REGION = env.str("PHONE_REGION", default="TZ")  # whose local spellings (0712...) are understood
-PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
 
 # The admin looks across tenants. On PostgreSQL that takes a role which may bypass row-level security.
 ADMIN_DATABASE = "system" if env.str("DATABASE_SYSTEM_URL", default="") else "default"
@@ -183,8 +201,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 # --- Outbox ---------------------------------------------------------------------------------------------------------
 
 OUTBOX_SUBSCRIBERS = "config.events.SUBSCRIBERS"
-# Longer than the longest a handler may take (every outside call has a total deadline, 25 s at most).
-OUTBOX_LEASE_SECONDS = env.int("OUTBOX_LEASE_SECONDS", default=60)
+# Longer than the longest a handler may take: a charge with an outdated token is five calls, each with a deadline.
+OUTBOX_LEASE_SECONDS = env.int("OUTBOX_LEASE_SECONDS", default=120)
 OUTBOX_POLL_SECONDS = 1.0
 OUTBOX_KEEP_DONE_DAYS = 30
 
@@ -192,6 +210,38 @@ IDEMPOTENCY_KEEP_HOURS = 72
 
 # Lets tests kill a process at a named point (`CRASH_AT`). Refused by production settings.
 CRASH_POINTS_ENABLED = False
+
+# --- Limits ----------------------------------------------------------------------------------------------------------
+
+# How many proxies stand before the web server and append to X-Forwarded-For. 0: nothing there is believed.
+NUM_PROXIES = env.int("NUM_PROXIES", default=0)
+
+# name: (burst, per). That many at once, and then one more each time per / burst has passed. When Redis is configured
+# and away, half as many.
+RATE_LIMITS: dict[str, tuple[int, timedelta]] = {
+    # Wrong passwords for one account, from anywhere. One more every five minutes, so never more than five within any
+    # five, and under 300 a day.
+    "login_account": (5, timedelta(minutes=25)),
+    # The same from a network where this account has signed in before, counted apart: whoever uses up the limit above
+    # elsewhere does not lock the person out at home.
+    "login_known": (5, timedelta(minutes=25)),
+    # Wrong passwords from one address, for any accounts: what makes trying one password on many people slow. Not less,
+    # because a whole office or a mobile operator's customers may share an address.
+    "login_client": (10, timedelta(minutes=1)),
+    # Registrations from one address. Each costs a password hash, a tenant, and tells whether an e-mail is taken.
+    "register_client": (10, timedelta(hours=1)),
+    # A session needs one refresh in a quarter of an hour; many tabs that wake together need a few more.
+    "refresh_session": (60, timedelta(minutes=1)),
+    # Mails with a reset link: to one account, and asked for from one address.
+    "reset_account": (5, timedelta(hours=1)),
+    "reset_client": (20, timedelta(hours=1)),
+    # Guesses at the current password by whoever holds a stolen session.
+    "password_person": (5, timedelta(minutes=15)),
+    # Confirmation mails that a person sends to themselves.
+    "link_person": (5, timedelta(hours=1)),
+    # Each is a push to somebody's phone. A shop that sells more than one thing a second sets PAYMENTS_PER_MINUTE.
+    "payments_person": (env.int("PAYMENTS_PER_MINUTE", default=60), timedelta(minutes=1)),
+}
 
 # --- API ------------------------------------------------------------------------------------------------------------
 
@@ -222,6 +272,13 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    # In the order in which a reader needs them.
+    "TAGS": [
+        {"name": "auth", "description": "Register, sign in, stay signed in, sign out."},
+        {"name": "payments", "description": "Ask a customer's phone for money and follow what becomes of it."},
+        {"name": "callbacks", "description": "For providers: where they report."},
+        {"name": "health", "description": "For load balancers and for whoever looks around."},
+    ],
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "PREPROCESSING_HOOKS": ["core.openapi.only_versioned_paths"],
     "POSTPROCESSING_HOOKS": [
@@ -251,6 +308,14 @@ AUTH_SESSION_LIFETIME = timedelta(days=90)  # absolute
 # Two tabs may refresh with the same token; within this time the second gets the first one's successor.
 AUTH_REFRESH_GRACE = timedelta(seconds=10)
 AUTH_COOKIE_SECURE = True
+# How long mailed links are good, by purpose.
+AUTH_LINK_LIFETIME = {
+    "verify_email": timedelta(days=3),
+    "change_email": timedelta(hours=1),
+    "reset_password": timedelta(minutes=30),
+}
+# Where mailed links lead: the web frontend, which hands the token to the API.
+FRONTEND_URL = env.str("FRONTEND_URL", default="http://localhost:3000").rstrip("/")
 
 
 def simple_jwt(signing_key: str) -> dict[str, Any]:
@@ -274,7 +339,7 @@ def simple_jwt(signing_key: str) -> dict[str, Any]:
 
 PAYMENT_EXPIRY = timedelta(minutes=30)
 # Waits before the first questions about an unanswered push; after the last of them the wait grows with age.
-PAYMENT_POLL_SECONDS: list[float] = env.list("PAYMENT_POLL_SECONDS", cast=float, default=[5, 10, 20, 40, 60])
+PAYMENT_POLL_SECONDS: list[float] = env.list("PAYMENT_POLL_SECONDS", cast=float, default=[5.0, 10.0, 20.0, 40.0, 60.0])
 
 
 def payment_gateways(simulators_url: str | None = None) -> dict[str, Any]:
@@ -364,4 +429,36 @@ def logging_config(formatter: str) -> dict[str, Any]:
 
 # --- Admin ----------------------------------------------------------------------------------------------------------
 
-UNFOLD = {"SITE_TITLE": "Faraja", "SITE_HEADER": "Faraja", "SITE_SUBHEADER": "Payments, people and messages"}
+
+def _admin_link(title: str, icon: str, model: str) -> dict[str, Any]:
+    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{model}_changelist")}
+
+
+UNFOLD = {
+    "SITE_TITLE": "Faraja",
+    "SITE_HEADER": "Faraja",
+    "SITE_SUBHEADER": "Payments, people and messages",
+    "SITE_SYMBOL": "payments",
+    "SIDEBAR": {
+        "navigation": [
+            {
+                "title": "Payments",
+                "items": [
+                    _admin_link("Payments", "payments", "payments_payment"),
+                    _admin_link("Attempts", "sync_alt", "payments_attempt"),
+                    _admin_link("Callbacks", "inbox", "payments_inboxdelivery"),
+                ],
+            },
+            {"title": "Messages", "items": [_admin_link("Messages", "sms", "messaging_message")]},
+            {
+                "title": "People",
+                "items": [
+                    _admin_link("Users", "person", "accounts_user"),
+                    _admin_link("Sessions", "devices", "accounts_authsession"),
+                    _admin_link("Tenants", "apartment", "tenants_tenant"),
+                ],
+            },
+            {"title": "Operation", "items": [_admin_link("Outbox", "outbox", "outbox_outboxevent")]},
+        ]
+    },
+}

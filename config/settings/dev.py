@@ -1,7 +1,18 @@
 """One computer, nothing installed: SQLite, the bundled Valkey when `make run` started one, and the simulators."""
 
+from datetime import timedelta
+
 from config.settings.base import *  # noqa: F403
-from config.settings.base import VAR_DIR, databases, env, logging_config, payment_gateways, simple_jwt, sms_gateways
+from config.settings.base import (
+    RATE_LIMITS,
+    VAR_DIR,
+    databases,
+    env,
+    logging_config,
+    payment_gateways,
+    simple_jwt,
+    sms_gateways,
+)
 
 DEBUG = False  # errors are the envelope here as in production; tracebacks stand in the log
 SECRET_KEY = env.str("SECRET_KEY", default="insecure-development-secret-key-never-used-in-production")
@@ -26,6 +37,13 @@ CORS_ALLOWED_ORIGINS = env.list(
     "CORS_ALLOWED_ORIGINS",
     default=[f"http://{host}:{port}" for host in ("localhost", "127.0.0.1") for port in (3000, 5173, 8000, 8080)],
 )
+
+# Everybody is 127.0.0.1 here: the limits per address would be one limit for all. Those per account stand.
+RATE_LIMITS = RATE_LIMITS | {
+    "login_client": (1000, timedelta(minutes=1)),
+    "register_client": (1000, timedelta(hours=1)),
+    "reset_client": (1000, timedelta(hours=1)),
+}
 
 CRASH_POINTS_ENABLED = True
 DEMO_ACCOUNTS_ALLOWED = True

@@ -25,6 +25,8 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
+NUM_PROXIES = env.int("NUM_PROXIES", default=1)  # CapRover's nginx; 2 behind a CDN as well, 0 without any
+
 # CapRover's nginx ends TLS and says so in this header.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = 31_536_000

@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
+from unfold.decorators import display
 
 from core.outbox.models import OutboxEvent
 from core.outbox.relay import replay
@@ -15,11 +16,29 @@ from core.outbox.relay import replay
 
 @admin.register(OutboxEvent)
 class OutboxEventAdmin(ModelAdmin):  # type: ignore[misc]
-    list_display = ("created_at", "name", "attempts", "next_at", "done_at", "dead_at", "last_error")
+    list_display = ("created_at", "name", "shown_subscriber", "shown_state", "attempts", "shown_error")
     list_filter = ("name", ("dead_at", admin.EmptyFieldListFilter), ("done_at", admin.EmptyFieldListFilter))
     search_fields = ("event_id", "aggregate", "tenant_id")
     ordering = ("-id",)
     actions = ("replay_dead",)
+
+    @admin.display(description="subscriber", ordering="subscriber")
+    def shown_subscriber(self, event: OutboxEvent) -> str:
+        return event.subscriber.rpartition(".")[2]
+
+    @display(  # type: ignore[untyped-decorator]
+        description="state", label={"delivered": "success", "dead": "danger", "retrying": "warning", "waiting": "info"}
+    )
+    def shown_state(self, event: OutboxEvent) -> str:
+        if event.done_at is not None:
+            return "delivered"
+        if event.dead_at is not None:
+            return "dead"
+        return "retrying" if event.last_error else "waiting"
+
+    @admin.display(description="last error")
+    def shown_error(self, event: OutboxEvent) -> str:
+        return event.last_error[:80]
 
     @admin.action(description="Deliver dead events again")
     def replay_dead(self, request: HttpRequest, queryset: QuerySet[OutboxEvent]) -> None:
@@ -31,3 +50,6 @@ class OutboxEventAdmin(ModelAdmin):  # type: ignore[misc]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # an event that is still to be delivered would be lost

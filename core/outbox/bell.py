@@ -1,6 +1,6 @@
 """The doorbell between whoever publishes and the relay: a Redis message. If it is lost, the row is not.
 
-Ringing may never hold up a request: a fifth of a second at most, and after a failure nobody tries for five seconds.
+Ringing may never hold up a request: `core.redis` gives it a fifth of a second.
 """
 
 from __future__ import annotations
@@ -8,35 +8,22 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from functools import lru_cache
+from contextlib import suppress
 
 import redis
 from django.conf import settings
 
+from core.redis import RedisAway, ask
+
 logger = logging.getLogger("faraja.outbox")
 
 CHANNEL = "faraja:outbox"
-PAUSE_AFTER_FAILURE = 5.0
-_quiet_until = 0.0
-
-
-@lru_cache(maxsize=1)
-def _client() -> redis.Redis:
-    return redis.Redis.from_url(
-        settings.REDIS_URL, socket_connect_timeout=0.2, socket_timeout=0.2, retry_on_timeout=False, retry=None
-    )
 
 
 def ring() -> None:
     """Wake the relay, if there is a bell and it works."""
-    global _quiet_until
-    if not settings.REDIS_URL or time.monotonic() < _quiet_until:
-        return
-    try:
-        _client().publish(CHANNEL, b"1")
-    except redis.RedisError as error:
-        _quiet_until = time.monotonic() + PAUSE_AFTER_FAILURE
-        logger.warning("doorbell failed: %s", type(error).__name__)
+    with suppress(RedisAway):
+        ask(lambda client: client.publish(CHANNEL, b"1"))
 
 
 class Listener:

@@ -24,11 +24,13 @@ from core.crash import crash_point
 from core.logging import redact
 from core.outbox.bell import Listener
 from core.outbox.models import OutboxEvent
-from core.tenancy import enter_tenant, leave_tenant
+from core.tenancy import enter_tenant, outside_tenants
 
 logger = logging.getLogger("faraja.outbox")
 
 BATCH = 20
+# More than the pools can carry soon would only wait in the broker until its lease runs out.
+MAX_LEASED = 100
 MAX_ATTEMPTS = 10
 BACKOFF_CAP = timedelta(minutes=5)
 
@@ -42,7 +44,10 @@ class RetryLater(Exception):
 
 
 def claim(limit: int = BATCH) -> list[tuple[int, uuid.UUID]]:
-    """Lease up to `limit` due events, oldest first. Several relays may claim at once; none gets another's."""
+    """Lease up to `limit` due events, oldest first. Several relays may claim at once; none gets another's.
+
+    Claims nothing while `MAX_LEASED` events are on their way already.
+    """
     now = timezone.now()
     free = Q(lease_until=None) | Q(lease_until__lt=now)
     alive = OutboxEvent.objects.filter(done_at=None, dead_at=None)
@@ -51,7 +56,7 @@ def claim(limit: int = BATCH) -> list[tuple[int, uuid.UUID]]:
     ).exclude(aggregate="")
     due = alive.filter(free, next_at__lte=now).filter(~Exists(earlier)).order_by("id")
     # A look without a lock first: on SQLite the claim takes the only write lock there is.
-    if not due.exists():
+    if not due.exists() or alive.filter(lease_until__gte=now).count() >= MAX_LEASED:
         return []
     token = uuid.uuid4()
     with transaction.atomic():
@@ -80,10 +85,11 @@ def deliver(row_id: int, token: uuid.UUID) -> None:
         _give_up(event, token, "no attempt came to an end")
         return
     context.request_id.set(f"event-{event.event_id.hex[:16]}")
-    enter_tenant(event.tenant_id)
     try:
-        subscriber: Callable[..., None] = import_string(event.subscriber)
-        subscriber(**event.payload)
+        with outside_tenants():
+            enter_tenant(event.tenant_id)
+            subscriber: Callable[..., None] = import_string(event.subscriber)
+            subscriber(**event.payload)
     except RetryLater as later:
         mine.update(
             next_at=timezone.now() + later.delay, attempts=F("attempts") - 1, lease_until=None, lease_token=None
@@ -94,7 +100,6 @@ def deliver(row_id: int, token: uuid.UUID) -> None:
         crash_point("effect_done")
         mine.update(done_at=timezone.now(), lease_until=None, lease_token=None, last_error="")
     finally:
-        leave_tenant()
         context.request_id.set("")
 
 

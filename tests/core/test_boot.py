@@ -27,6 +27,7 @@ STRONG: dict[str, Any] = {
     "DATABASES": {"default": {"ENGINE": "django.db.backends.postgresql"}},
     "CORS_ALLOWED_ORIGINS": ["https://app.example.org"],
     "CRASH_POINTS_ENABLED": False,
+    "FRONTEND_URL": "https://app.example.org",
     "PAYMENT_GATEWAYS": {
         "clickpesa": {
             "OPTIONS": {"base_url": "https://api.clickpesa.com/third-parties", "client_id": "ID1", "api_key": "SK1"},
@@ -77,6 +78,7 @@ def test_an_option_that_may_be_empty_says_so_itself():
     ("path", "value", "named"),
     [
         ("DEBUG", True, "DEBUG"),
+        ("FRONTEND_URL", "http://localhost:3000", "FRONTEND_URL"),
         ("SECRET_KEY", "", "SECRET_KEY"),
         ("SECRET_KEY", KEY[:31], "SECRET_KEY"),
         ("SECRET_KEY", "a" * 64, "SECRET_KEY"),
@@ -145,6 +147,7 @@ STRONG_ENVIRONMENT = {
     "ALLOWED_HOSTS": "api.example.org",
     "DATABASE_URL": "postgres://faraja:x@127.0.0.1:1/faraja",
     "EMAIL_URL": "smtp://mail.example.org:25",
+    "FRONTEND_URL": "https://app.example.org",
     "CLICKPESA_CLIENT_ID": "ID1",
     "CLICKPESA_API_KEY": "SK1",
     "CLICKPESA_CALLBACK_TOKEN": TOKEN,
@@ -184,6 +187,7 @@ def test_a_weak_environment_does_not_boot_and_hears_every_reason():
         "CLICKPESA_BASE_URL": "http://127.0.0.1:8001",
         "BEEM_API_KEY": "demo-key",
     }
+    weak |= {"FRONTEND_URL": "http://localhost:3000"}
     weak |= {"CORS_ALLOWED_ORIGINS": "*", "CLICKPESA_CALLBACK_TOKEN": "short"}
 
     done = boot(**weak)

@@ -12,6 +12,7 @@ from apps.accounts.models import User
 from apps.accounts.services.accounts import register
 from apps.accounts.services.sessions import open_session
 from apps.accounts.tokens import TokenPair
+from core.outbox.models import OutboxEvent
 
 PASSWORD = "kahawa-na-chai-7"
 _numbers = count(1)
@@ -34,6 +35,8 @@ class Member:
 def make_member(*, email: str = "", transport: str = "body") -> Member:
     """Register somebody (through the use case, as the API does) and sign them in."""
     user = register(email=email or f"person{next(_numbers)}@example.com", password=PASSWORD, first_name="Asha")
+    # The mail that registration sends is not what tests of other things are about.
+    OutboxEvent.objects.filter(name="account.link_requested").delete()
     principal, tokens = open_session(user=user, transport=transport)
     assert principal.tenant_id is not None
     return Member(user, principal.tenant_id, tokens)

@@ -20,11 +20,25 @@ import services.http
 from services.http import Answer, GatewayUnavailable, HttpClient, OutcomeUnknown
 from tests.services.wire import Handler, answer, answering, hear, listening, refused_url
 
+CERTIFICATE = Path(__file__).with_name("untrusted_localhost.pem")
+
 
 @contextmanager
 def client_of(handler: Handler, *, read_timeout: float = 2.0, deadline: float | None = None) -> Iterator[HttpClient]:
     with listening(handler) as url:
         yield HttpClient(url, read_timeout=read_timeout, deadline=deadline)
+
+
+def over_tls(handler: Handler) -> Handler:
+    """`handler`, behind a certificate for localhost that only its own copy vouches for."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+
+    def wrapped(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as secure:
+            handler(secure)
+
+    return wrapped
 
 
 def hangs_up(connection: socket.socket) -> None:
@@ -97,19 +111,33 @@ def test_a_server_that_speaks_no_tls_is_never_sent_a_request():
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused_before_anything_is_sent():
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(Path(__file__).with_name("untrusted_localhost.pem"))
     heard = []
 
     def handler(connection: socket.socket) -> None:
-        with context.wrap_socket(connection, server_side=True) as secure:
-            heard.append(hear(secure))
-            secure.sendall(answer())
+        heard.append(hear(connection))
 
-    with listening(handler) as url, pytest.raises(GatewayUnavailable):
+    with listening(over_tls(handler)) as url, pytest.raises(GatewayUnavailable):
         HttpClient(url.replace("http://127.0.0.1", "https://localhost")).request("POST", "/charges", json={})
 
     assert heard in ([], [None])
+
+
+def test_over_tls_a_call_is_answered_and_the_deadline_holds(monkeypatch):
+    trusting = ssl.create_default_context(cafile=str(CERTIFICATE))
+    monkeypatch.setattr("services.http._tls", lambda: trusting)
+    echo, heard = answering(answer(200, b'{"a": 1}'))
+
+    with listening(over_tls(echo)) as url:
+        client = HttpClient(url.replace("http://127.0.0.1", "https://localhost"))
+        assert [client.request("POST", "/charges", json={}).json() for _call in range(2)] == [{"a": 1}] * 2
+    started = time.monotonic()
+    with listening(over_tls(drips_the_body)) as url:
+        client = HttpClient(url.replace("http://127.0.0.1", "https://localhost"), deadline=0.6)
+        with pytest.raises(OutcomeUnknown):
+            client.request("POST", "/charges", json={})
+
+    assert len(heard) == 2
+    assert time.monotonic() - started < 1.5
 
 
 @pytest.mark.parametrize(
@@ -155,6 +183,24 @@ def test_a_peer_that_reads_nothing_cannot_outlast_the_deadline():
 
     released.set()
     assert time.monotonic() - started < 2
+
+
+def test_a_reset_while_the_request_is_still_leaving_is_an_unknown_outcome():
+    def resets_at_once(connection: socket.socket) -> None:
+        connection.recv(10)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with client_of(resets_at_once) as client, pytest.raises(OutcomeUnknown):
+        client.request("POST", "/charges", json={"text": "x" * 20_000_000})
+
+
+def test_a_deadline_that_has_passed_before_connecting_sends_nothing():
+    handler, heard = answering(answer())
+
+    with client_of(handler, deadline=1e-9) as client, pytest.raises(GatewayUnavailable):
+        client.request("POST", "/charges", json={})
+
+    assert heard == []
 
 
 def test_by_default_a_call_ends_five_seconds_after_its_read_timeout(monkeypatch):
@@ -274,6 +320,11 @@ def test_a_request_carries_json_headers_and_query_and_escapes_what_stands_in_the
     assert request.headers["content-type"] == "application/json"
 
 
+def test_a_place_in_the_path_is_never_left_empty_by_mistake():
+    with pytest.raises(KeyError, match="reference"):
+        HttpClient(refused_url()).request("GET", "/payments/{reference}")
+
+
 def test_a_call_leaves_one_line_and_no_secret_in_the_log(caplog):
     handler, _heard = answering(answer(200, b'{"phone": "255712345678"}', "X-Token: secret-answer-header"))
     caplog.set_level(logging.DEBUG)  # the root: whatever any library prints is caught too
@@ -315,6 +366,20 @@ def test_a_failed_call_is_logged_by_the_name_of_its_failure(caplog):
     assert caught.value.__context__ is None
 
 
+def test_a_surprise_is_logged_by_its_name_and_not_renamed(caplog, monkeypatch):
+    def surprise(_chunks: object) -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("services.http._read_capped", surprise)
+    handler, _heard = answering(answer())
+
+    with client_of(handler) as client, pytest.raises(KeyboardInterrupt):
+        client.request("POST", "/charges", json={})
+
+    [line] = [record for record in caplog.records if record.name == "faraja.http"]
+    assert line.failure == "KeyboardInterrupt"
+
+
 def test_a_header_that_cannot_be_sent_is_refused_without_its_value():
     handler, heard = answering(answer())
 
@@ -334,6 +399,7 @@ def test_a_header_that_cannot_be_sent_is_refused_without_its_value():
         "https://",
         "https://user:secret@example.com",
         "https://e.com/?secret=1",
+        "https://e.com:secret",
     ],
 )
 def test_a_base_url_must_be_plain(base_url):

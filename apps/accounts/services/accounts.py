@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from django.contrib.auth.hashers import make_password
-from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
-from apps.accounts.selectors import find_user_by_email
+from apps.accounts.selectors import find_user_by_email, is_known_client
+from apps.accounts.services.links import request_verification
+from apps.accounts.services.passwords import check_password_strength
+from apps.accounts.services.sessions import AccountInactive
 from apps.tenants.services import create_tenant
-from core.exceptions import Malformed, NotAuthenticated, RuleViolated
+from core.exceptions import NotAuthenticated, RuleViolated
+from core.throttling.limits import Spent, spend
 
 
 class EmailTaken(RuleViolated):
@@ -21,13 +23,6 @@ class EmailTaken(RuleViolated):
     message = _("An account with this e-mail address exists already.")
 
 
-class PasswordTooWeak(Malformed):
-    """The new password is too short, too common, or too like the person's name or e-mail address."""
-
-    code = "validation_error"
-    message = _("Please correct the marked fields.")
-
-
 class InvalidCredentials(NotAuthenticated):
     """Unknown e-mail address or wrong password; the answer does not say which."""
 
@@ -35,27 +30,46 @@ class InvalidCredentials(NotAuthenticated):
     message = _("The e-mail address or the password is wrong.")
 
 
-class AccountInactive(NotAuthenticated):
-    """The account has been deactivated."""
+def register(
+    *,
+    email: str,
+    password: str,
+    first_name: str = "",
+    last_name: str = "",
+    phone: str = "",
+    language: str = "en",
+    client: str | None = None,
+) -> User:
+    """A new person with a personal tenant, or `EmailTaken`, `PasswordTooWeak` or `Throttled`.
 
-    code = "account_inactive"
-    message = _("This account is not active.")
+    `client` is the network that asks; None when nobody outside does (a seed), and then nothing is counted.
+    """
+    user = User(email=email.strip().lower(), first_name=first_name, last_name=last_name, phone=phone, language=language)
+    check_password_strength(password=password, user=user)
+    if client is not None:
+        spend({"register_client": client})
+    user.set_password(password)
+    _store_with_tenant(user)
+    return user
 
 
 @transaction.atomic
-def register(
-    *, email: str, password: str, first_name: str = "", last_name: str = "", phone: str = "", language: str = "en"
-) -> User:
-    """A new person with a personal tenant, or `EmailTaken` or `PasswordTooWeak`."""
-    user = User(email=email.strip().lower(), first_name=first_name, last_name=last_name, phone=phone, language=language)
-    check_password_strength(password=password, user=user)
-    user.set_password(password)
+def _store_with_tenant(user: User) -> None:
     try:
         with transaction.atomic():
             user.save()
     except IntegrityError:
         raise EmailTaken(errors={"email": [EmailTaken.message]}) from None
     create_tenant(name=user.get_full_name() or user.email, owner_id=user.pk)
+    request_verification(user=user)
+
+
+def update_profile(*, user: User, **changes: str) -> User:
+    """Change what a person may change about themselves: names and language."""
+    for name in ("first_name", "last_name", "language"):
+        if name in changes:
+            setattr(user, name, changes[name])
+    user.save(update_fields=["first_name", "last_name", "language", "updated_at"])
     return user
 
 
@@ -64,19 +78,14 @@ def create_operator(*, email: str, password: str) -> User:
     return User.objects.create_superuser(email, password)
 
 
-def check_password_strength(*, password: str, user: User) -> None:
-    """Refuse a weak password with `PasswordTooWeak`, naming every fault."""
-    try:
-        validate_password(password, user)
-    except DjangoValidationError as faults:
-        raise PasswordTooWeak(errors={"password": faults.messages}) from None
+def check_credentials(*, email: str, password: str, client: str) -> User:
+    """The person behind e-mail and password, or `InvalidCredentials`, `AccountInactive` or `Throttled`.
 
-
-def check_credentials(*, email: str, password: str) -> User:
-    """The person behind e-mail and password, or `InvalidCredentials` or `AccountInactive`.
-
-    An unknown address costs as much time as a wrong password.
+    An unknown e-mail address costs as much time as a wrong password, and is counted the same. The attempt is counted
+    before the password is looked at, so a hundred at once are not a hundred guesses; a right password gives back its
+    own count and no other. `client` is the network that asks.
     """
+    counted = count_guess(email=email, client=client)
     user = find_user_by_email(email=email)
     if user is None:
         make_password(password)
@@ -85,4 +94,16 @@ def check_credentials(*, email: str, password: str) -> User:
         raise InvalidCredentials
     if not user.is_active:
         raise AccountInactive
+    counted.give_back()
     return user
+
+
+def count_guess(*, email: str, client: str) -> Spent:
+    """Count an attempt to sign in before its password is looked at, or raise `Throttled`.
+
+    Give it back when the password was right.
+    """
+    account = email.strip().lower()
+    if is_known_client(email=account, client=client):
+        return spend({"login_client": client, "login_known": f"{account} {client}"})
+    return spend({"login_client": client, "login_account": account})

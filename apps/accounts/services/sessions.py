@@ -19,15 +19,24 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import AuthSession, User
 from apps.accounts.selectors import Principal, find_principal
-from apps.accounts.services.accounts import AccountInactive
 from apps.accounts.tokens import Claims, TokenInvalid, TokenPair, mint
 from apps.tenants.selectors import find_first_tenant
+from core.client_address import client_key
 from core.crash import crash_point
-from core.exceptions import NotAuthenticated
+from core.exceptions import NotAuthenticated, NotFound
+from core.throttling.limits import spend
 
 logger = logging.getLogger("faraja.security")
 
 LAST_USED_EVERY = timedelta(minutes=1)
+MAX_LIVE_SESSIONS = 20
+
+
+class AccountInactive(NotAuthenticated):
+    """The account has been deactivated."""
+
+    code = "account_inactive"
+    message = _("This account is not active.")
 
 
 class SessionRevoked(NotAuthenticated):
@@ -51,8 +60,8 @@ class RefreshReused(NotAuthenticated):
     message = _("This session was ended for your safety. Please sign in again.")
 
 
-def open_session(*, user: User, transport: str, user_agent: str = "") -> tuple[Principal, TokenPair]:
-    """A new login of `user`, in the tenant they joined first."""
+def open_session(*, user: User, transport: str, user_agent: str = "", client: str = "") -> tuple[Principal, TokenPair]:
+    """A new login of `user`, in the tenant they joined first. `client` is the network it comes from."""
     now = timezone.now()
     tenant = find_first_tenant(user_id=user.pk)
     session = AuthSession.objects.create(
@@ -64,16 +73,19 @@ def open_session(*, user: User, transport: str, user_agent: str = "") -> tuple[P
         expires_at=now + settings.AUTH_REFRESH_LIFETIME,
         absolute_expires_at=now + settings.AUTH_SESSION_LIFETIME,
         user_agent=user_agent[:300],
+        client_key=client_key(client) if client else "",
     )
+    _end_oldest(user.pk)
     principal = _principal(session.pk)
     return principal, mint(principal.session, role=principal.role)
 
 
 def refresh_session(*, claims: Claims) -> tuple[Principal, TokenPair]:
-    """Exchange a verified refresh token for the next pair, or refuse with the reason.
+    """Exchange a verified refresh token for the next pair, or refuse with the reason, `Throttled` among them.
 
     Must not run inside a transaction that a refusal rolls back: ending a replayed family has to last.
     """
+    spend({"refresh_session": claims.session_id})
     now = timezone.now()
     # One statement decides the race; everything after it only explains the result.
     AuthSession.objects.filter(
@@ -129,6 +141,29 @@ def authenticate_session(*, claims: Claims) -> Principal:
 def end_session(*, session_id: UUID) -> None:
     """Log out. Ending a session that has ended already is fine."""
     _revoke(session_id, AuthSession.Reason.LOGOUT)
+
+
+def end_session_of(*, user_id: UUID, session_id: UUID) -> None:
+    """A person ends one of their own sessions, or `NotFound`."""
+    if not AuthSession.objects.filter(pk=session_id, user_id=user_id, revoked_at=None).exists():
+        raise NotFound
+    _revoke(session_id, AuthSession.Reason.LOGOUT)
+
+
+def end_all_sessions(*, user_id: UUID, reason: AuthSession.Reason = AuthSession.Reason.LOGOUT) -> None:
+    """Every session of a person, this one included."""
+    live = AuthSession.objects.filter(user_id=user_id, revoked_at=None)
+    live.update(revoked_at=timezone.now(), revoked_reason=reason)
+
+
+def _end_oldest(user_id: UUID) -> None:
+    """Keep a person's newest sessions; whoever signs in for ever without signing out fills no table."""
+    live = AuthSession.objects.filter(user_id=user_id, revoked_at=None).order_by("-last_used_at", "-pk")
+    surplus = list(live.values_list("pk", flat=True)[MAX_LIVE_SESSIONS : MAX_LIVE_SESSIONS + 100])
+    if surplus:
+        AuthSession.objects.filter(pk__in=surplus).update(
+            revoked_at=timezone.now(), revoked_reason=AuthSession.Reason.TOO_MANY
+        )
 
 
 def _revoke(session_id: UUID, reason: AuthSession.Reason) -> None:

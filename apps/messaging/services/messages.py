@@ -88,6 +88,7 @@ def _send_email(message: Message) -> None:
         message.subject, message.text, to=[message.to], headers={"Message-ID": f"<{message.pk}@faraja>"}
     )
     email.send()
+    crash_point("email_accepted")
     _finish(message_id=message.pk, status=Status.SENT)
 
 

@@ -164,7 +164,10 @@ def record_charge(*, attempt_id: UUID, source: str, result: ChargeResult) -> Non
         return
     _advance(payment, kind="observed", cause=f"{source}: {status}")
     attempt.refresh_from_db()
-    if attempt.next_poll_at is None and attempt.status not in ANSWERED:
+    if attempt.status in ANSWERED:
+        # The question that is still on its way will find it answered.
+        Attempt.objects.filter(pk=attempt.pk).update(next_poll_at=None)
+    elif attempt.next_poll_at is None:
         _schedule_poll(attempt)
 
 

@@ -139,7 +139,8 @@ class ClickPesaGateway(PaymentGateway):
         _check_reference(reference)
         answer = self._call("GET", "/payments/{reference}", path_values={"reference": reference})
         if answer.status == 404:
-            raise ChargeNotFound(reference)
+            # A page of HTML is a wrong address or a wall in front of ClickPesa, not its word that nothing is there.
+            raise ChargeNotFound(reference) if answer.json() else GatewayUnavailable
         found = self._accepted(answer)
         if not isinstance(found, list):
             raise GatewayUnavailable

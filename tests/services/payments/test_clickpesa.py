@@ -414,6 +414,7 @@ def test_an_empty_list_is_not_found():
         (500, {}),
         (429, {}),
         (302, "{}"),
+        (404, "<html>"),
     ],
 )
 def test_an_answer_about_something_else_does_not_say_that_ours_was_never_made(status, body):

@@ -121,6 +121,10 @@ def test_golden_numbers(number, printed):
     assert js_number(Decimal(number)) == printed
 
 
+def test_a_whole_number_beyond_a_double_is_null_as_in_javascript():
+    assert (js_number(10**400), js_number(-(10**400)), js_number(10**21)) == ("null", "null", "1e+21")
+
+
 def test_a_float_has_no_canonical_form():
     with pytest.raises(TypeError, match="Decimal"):
         canonical_json({"amount": 1000.0})

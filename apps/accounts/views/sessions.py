@@ -1,38 +1,29 @@
-"""The HTTP face of accounts: `/api/v1/auth/...`."""
+"""Signing in and out: `/api/v1/auth/...`."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
-from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts import cookies
-from apps.accounts.selectors import Principal, find_principal
-from apps.accounts.serializers import (
-    LoginInput,
-    MeOutput,
-    RefreshInput,
-    RegisterInput,
-    SignedInOutput,
-    UserOutput,
-    print_tenant,
-)
-from apps.accounts.services.accounts import (
-    AccountInactive,
-    EmailTaken,
-    InvalidCredentials,
-    check_credentials,
-    register,
-)
+from apps.accounts.examples import PASSWORD_EXAMPLE, SESSION_EXAMPLE, SIGNED_IN_EXAMPLE
+from apps.accounts.selectors import Principal, find_principal, list_live_sessions
+from apps.accounts.serializers.accounts import LoginInput, UserOutput, print_tenant
+from apps.accounts.serializers.sessions import RefreshInput, SessionOutput, SignedInOutput
+from apps.accounts.services.accounts import InvalidCredentials, check_credentials
 from apps.accounts.services.sessions import (
+    AccountInactive,
     RefreshReused,
     SessionExpired,
     SessionRevoked,
+    end_all_sessions,
     end_session,
+    end_session_of,
     open_session,
     refresh_session,
 )
@@ -46,32 +37,15 @@ from apps.accounts.tokens import (
     read_refresh,
 )
 from apps.accounts.transports import Transport
+from core.client_address import client_address
 from core.exceptions import NotAuthenticated
 from core.openapi import operation
 from core.response_wrapper import success_response
+from core.throttling.limits import Throttled
 from core.views import APIView
 
-USER_EXAMPLE = {
-    "id": "6f1c1b1e-6f0e-4b39-9d5a-0a8d3f5f1c11",
-    "email": "asha@example.com",
-    "first_name": "Asha",
-    "last_name": "Juma",
-    "phone": "+255712345678",
-    "language": "en",
-    "created_at": "2026-11-20T09:00:00Z",
-}
-TENANT_EXAMPLE = {"id": "b3a1f2e4-1d5c-4a53-8f0b-1f6d2a7c9e10", "name": "Asha Juma", "role": "owner"}
-SIGNED_IN_EXAMPLE = {
-    "user": USER_EXAMPLE,
-    "tenant": TENANT_EXAMPLE,
-    "transport": "body",
-    "access": "eyJhbGciOiJIUzI1NiJ9.access.signature",
-    "refresh": "eyJhbGciOiJIUzI1NiJ9.refresh.signature",
-    "csrf_token": None,
-    "access_expires_at": "2026-11-20T09:15:00Z",
-    "refresh_expires_at": "2026-12-04T09:00:00Z",
-}
-PASSWORD_EXAMPLE = "kahawa-na-chai-7"  # noqa: S105  an example for the schema
+# How a request with a token can be refused at the door, for the schema.
+SESSION_REFUSALS = (TokenInvalid, TokenExpired, SessionRevoked, SessionExpired, AccountInactive)
 
 
 class PublicAuthView(APIView):
@@ -84,34 +58,6 @@ class PublicAuthView(APIView):
         response = super().finalize_response(*args, **kwargs)
         response.headers["Cache-Control"] = "no-store"
         return response
-
-
-class RegisterView(PublicAuthView):
-    @operation(
-        id="auth_register",
-        tag="auth",
-        summary="Register and sign in",
-        request=RegisterInput,
-        request_examples={
-            "Phone app": {
-                "email": "asha@example.com",
-                "password": PASSWORD_EXAMPLE,
-                "first_name": "Asha",
-                "last_name": "Juma",
-                "phone": "+255712345678",
-            }
-        },
-        response=SignedInOutput,
-        status=201,
-        message=_("Welcome."),
-        example=SIGNED_IN_EXAMPLE,
-        errors=[EmailTaken, cookies.CsrfFailed],
-    )
-    def post(self, request: Request) -> Response:
-        data = RegisterInput.parse(request.data)
-        transport = _transport(request, data.pop("transport", None))
-        user = register(**data, language=(get_language() or "en")[:2])
-        return _sign_in(request, user, transport, message=_("Welcome."), status=201)
 
 
 class LoginView(PublicAuthView):
@@ -127,13 +73,13 @@ class LoginView(PublicAuthView):
         response=SignedInOutput,
         message=_("Signed in."),
         example=SIGNED_IN_EXAMPLE,
-        errors=[InvalidCredentials, AccountInactive, cookies.CsrfFailed],
+        errors=[InvalidCredentials, AccountInactive, Throttled, cookies.CsrfFailed],
     )
     def post(self, request: Request) -> Response:
         data = LoginInput.parse(request.data)
-        transport = _transport(request, data.get("transport"))
-        user = check_credentials(email=data["email"], password=data["password"])
-        return _sign_in(request, user, transport, message=_("Signed in."))
+        transport = choose_transport(request, data.get("transport"))
+        user = check_credentials(email=data["email"], password=data["password"], client=client_address(request))
+        return sign_in(request, user, transport, message=_("Signed in."))
 
 
 class RefreshView(PublicAuthView):
@@ -158,6 +104,7 @@ class RefreshView(PublicAuthView):
             SessionExpired,
             RefreshReused,
             AccountInactive,
+            Throttled,
             cookies.CsrfFailed,
         ],
     )
@@ -172,7 +119,7 @@ class RefreshView(PublicAuthView):
             claims = read_refresh(raw)
             _check_cookie_proof(request, claims)
         principal, tokens = refresh_session(claims=claims)
-        return _signed_in(request, principal, tokens, message=_("Refreshed."))
+        return signed_in(request, principal, tokens, message=_("Refreshed."))
 
 
 class LogoutView(PublicAuthView):
@@ -195,21 +142,57 @@ class LogoutView(PublicAuthView):
         return response
 
 
-class MeView(APIView):
+class LogoutAllView(APIView):
     @operation(
-        id="auth_me",
+        id="auth_logout_all",
         tag="auth",
-        summary="Who am I?",
-        response=MeOutput,
-        message=_("This is you."),
-        example={**USER_EXAMPLE, "tenant": TENANT_EXAMPLE},
-        errors=[TokenInvalid, TokenExpired, SessionRevoked, SessionExpired, AccountInactive],
+        summary="End every session of mine",
+        description="On every device, this one included.",
+        message=_("Signed out everywhere."),
+        errors=SESSION_REFUSALS,
+    )
+    def post(self, request: Request) -> Response:
+        end_all_sessions(user_id=principal_of(request).user.pk)
+        response = success_response(message=_("Signed out everywhere."))
+        cookies.clear_cookies(request, response)
+        return response
+
+
+class SessionListView(APIView):
+    @operation(
+        id="auth_sessions_list",
+        tag="auth",
+        summary="Where am I signed in?",
+        response=SessionOutput(many=True),
+        message=_("Your sessions."),
+        example=SESSION_EXAMPLE,  # of one row: drf-spectacular makes the list
+        errors=SESSION_REFUSALS,
     )
     def get(self, request: Request) -> Response:
-        return success_response(MeOutput(request.auth).data, message=_("This is you."))
+        sessions = list_live_sessions(user_id=principal_of(request).user.pk)
+        data = SessionOutput(sessions, many=True, context={"current": principal_of(request).session.pk}).data
+        return success_response(data, message=_("Your sessions."))
 
 
-def _transport(request: Request, wanted: str | None) -> str:
+class SessionDetailView(APIView):
+    @operation(
+        id="auth_sessions_end",
+        tag="auth",
+        summary="End one session of mine",
+        message=_("The session has ended."),
+        errors=SESSION_REFUSALS,
+    )
+    def delete(self, request: Request, session_id: UUID) -> Response:
+        end_session_of(user_id=principal_of(request).user.pk, session_id=session_id)
+        return success_response(message=_("The session has ended."))
+
+
+def principal_of(request: Request) -> Principal:
+    """Who is asking, as `SessionTokenAuthentication` found them."""
+    return cast(Principal, request.auth)
+
+
+def choose_transport(request: Request, wanted: str | None) -> str:
     """Where this client's tokens travel; a browser that gets cookies must be on a page of ours."""
     is_browser = "Origin" in request.headers
     transport = wanted or (Transport.REFRESH_COOKIE if is_browser else Transport.BODY)
@@ -218,14 +201,21 @@ def _transport(request: Request, wanted: str | None) -> str:
     return transport
 
 
-def _sign_in(request: Request, user: Any, transport: str, *, message: Any, status: int = 200) -> Response:
-    principal, tokens = open_session(user=user, transport=transport, user_agent=request.headers.get("User-Agent", ""))
-    return _signed_in(request, principal, tokens, message=message, status=status)
+def sign_in(request: Request, user: Any, transport: str, *, message: Any, status: int = 200) -> Response:
+    """Open a session and answer with its tokens."""
+    principal, tokens = open_session(
+        user=user,
+        transport=transport,
+        user_agent=request.headers.get("User-Agent", ""),
+        client=client_address(request),
+    )
+    return signed_in(request, principal, tokens, message=message, status=status)
 
 
-def _signed_in(
+def signed_in(
     request: Request, principal: Principal, tokens: TokenPair, *, message: Any, status: int = 200
 ) -> Response:
+    """Answer with the tokens of a session, in the way that its transport wants them."""
     session = principal.session
     is_body = session.transport == Transport.BODY
     is_all_cookies = session.transport == Transport.COOKIES

@@ -1,9 +1,10 @@
-"""What comes in and what goes out."""
+"""People: registering, who one is, and what one may change about oneself."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from rest_framework import serializers
 
 from apps.accounts.models import User
@@ -30,16 +31,27 @@ class RegisterInput(LoginInput):
     phone = PhoneField(required=False, default="", allow_blank=True)
 
 
-class RefreshInput(InputSerializer):
-    refresh = StrictCharField(
-        max_length=4096, required=False, help_text="The refresh token, unless it travels in a cookie."
-    )
+class UpdateProfileInput(InputSerializer):
+    first_name = StrictCharField(max_length=100, required=False, allow_blank=True)
+    last_name = StrictCharField(max_length=100, required=False, allow_blank=True)
+    language = serializers.ChoiceField(choices=settings.LANGUAGES, required=False, help_text="For mail and texts.")
 
 
 class UserOutput(serializers.ModelSerializer[User]):
+    is_email_verified = serializers.BooleanField(read_only=True)
+
     class Meta:
         model = User
-        fields = read_only_fields = ("id", "email", "first_name", "last_name", "phone", "language", "created_at")
+        fields = read_only_fields = (
+            "id",
+            "email",
+            "first_name",
+            "last_name",
+            "phone",
+            "language",
+            "is_email_verified",
+            "created_at",
+        )
 
 
 class TenantOutput(serializers.Serializer[Any]):
@@ -62,18 +74,3 @@ class MeOutput(serializers.Serializer[Any]):
 
 def print_tenant(principal: Any) -> dict[str, Any] | None:
     return dict(TenantOutput(principal).data) if principal.role else None
-
-
-class SignedInOutput(serializers.Serializer[Any]):
-    """What a client holds after signing in. Tokens that travel in cookies are null here."""
-
-    user = UserOutput()
-    tenant = TenantOutput(allow_null=True)
-    transport = serializers.ChoiceField(choices=Transport.choices)
-    access = serializers.CharField(allow_null=True)
-    refresh = serializers.CharField(allow_null=True)
-    csrf_token = serializers.CharField(
-        allow_null=True, help_text="With `cookies`: send it as `X-CSRF-Token` on unsafe requests."
-    )
-    access_expires_at = serializers.DateTimeField()
-    refresh_expires_at = serializers.DateTimeField()

@@ -1,0 +1,33 @@
+"""Examples for the schema."""
+
+USER_EXAMPLE = {
+    "id": "6f1c1b1e-6f0e-4b39-9d5a-0a8d3f5f1c11",
+    "email": "asha@example.com",
+    "first_name": "Asha",
+    "last_name": "Juma",
+    "phone": "+255712345678",
+    "language": "en",
+    "is_email_verified": True,
+    "created_at": "2026-11-20T09:00:00Z",
+}
+TENANT_EXAMPLE = {"id": "b3a1f2e4-1d5c-4a53-8f0b-1f6d2a7c9e10", "name": "Asha Juma", "role": "owner"}
+ME_EXAMPLE = {**USER_EXAMPLE, "tenant": TENANT_EXAMPLE}
+SIGNED_IN_EXAMPLE = {
+    "user": USER_EXAMPLE,
+    "tenant": TENANT_EXAMPLE,
+    "transport": "body",
+    "access": "eyJhbGciOiJIUzI1NiJ9.access.signature",
+    "refresh": "eyJhbGciOiJIUzI1NiJ9.refresh.signature",
+    "csrf_token": None,
+    "access_expires_at": "2026-11-20T09:15:00Z",
+    "refresh_expires_at": "2026-12-04T09:00:00Z",
+}
+PASSWORD_EXAMPLE = "kahawa-na-chai-7"  # noqa: S105  an example for the schema
+SESSION_EXAMPLE = {
+    "id": "2734954d-580c-4ba4-98d0-4d614fcea0ff",
+    "transport": "body",
+    "user_agent": "FarajaApp/1.4 (Android 15)",
+    "created_at": "2026-11-20T09:00:00Z",
+    "last_used_at": "2026-11-20T09:14:00Z",
+    "is_current": True,
+}

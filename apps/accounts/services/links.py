@@ -1,0 +1,173 @@
+"""Use cases for links that prove an e-mail address: verify it, change it, choose a new password.
+
+Nothing secret is stored. A link's token names its row and carries a signature over it, so it is made again from the
+row when the mail is written, and a database dump opens nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db import IntegrityError, transaction
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from apps.accounts.models import EmailLink, User
+from apps.accounts.selectors import find_user_by_email
+from apps.accounts.services.passwords import check_own_password, set_password
+from core.exceptions import RuleViolated
+from core.outbox.publisher import publish
+from core.throttling.limits import spend
+
+Purpose = EmailLink.Purpose
+TOKEN_LENGTH = 64  # 32 hex digits of the row's id, 32 of the signature
+
+
+class LinkInvalid(RuleViolated):
+    """Used before, expired, replaced by a newer one, or never given out."""
+
+    code = "link_invalid"
+    message = gettext_lazy("This link is no longer valid. Please ask for a new one.")
+
+
+@transaction.atomic
+def request_verification(*, user: User) -> None:
+    """Send a link that proves `user`'s address. Does nothing when it is proven already."""
+    if user.email_verified_at is None:
+        _request(user, Purpose.VERIFY_EMAIL, email=user.email)
+
+
+@transaction.atomic
+def request_email_change(*, user: User, email: str, password: str) -> None:
+    """Send a link to the new address; the account keeps the old one until it is followed.
+
+    Whether the new address belongs to somebody else is not told: it shows when the link is followed.
+    """
+    check_own_password(user=user, password=password)
+    _request(user, Purpose.CHANGE_EMAIL, email=email.strip().lower())
+
+
+def request_password_reset(*, email: str, client: str) -> None:
+    """Ask for a reset link, or `Throttled`. `client` is the network that asks.
+
+    The request costs and answers the same whether the address is known or not: the look-up happens when the event is
+    heard.
+    """
+    account = email.strip().lower()
+    spend({"reset_client": client, "reset_account": account})
+    with transaction.atomic():
+        publish("account.reset_requested", {"email": account})
+
+
+@transaction.atomic
+def issue_reset_link(*, email: str) -> None:
+    """Send the reset link, if an active person has this address."""
+    user = find_user_by_email(email=email)
+    if user is not None and user.is_active:
+        _request(user, Purpose.RESET_PASSWORD, email=user.email)
+
+
+def _request(user: User, purpose: str, *, email: str) -> None:
+    """A new link replaces the older ones of its purpose."""
+    EmailLink.objects.filter(user=user, purpose=purpose, used_at=None).update(used_at=timezone.now())
+    link = EmailLink.objects.create(
+        user=user, purpose=purpose, email=email, expires_at=timezone.now() + settings.AUTH_LINK_LIFETIME[purpose]
+    )
+    publish("account.link_requested", {"link_id": str(link.pk)})
+
+
+def send_link(*, link_id: UUID) -> None:
+    """Write the mail for a link that is still good. A repetition after a crash has the same token and Message-ID."""
+    link = EmailLink.objects.select_related("user").filter(pk=link_id, used_at=None).first()
+    if link is None:
+        return
+    with translation.override(link.user.language):
+        subject, text = _wording(link)
+        EmailMessage(subject, text, to=[link.email], headers={"Message-ID": f"<{link.pk}@faraja>"}).send()
+
+
+def _wording(link: EmailLink) -> tuple[str, str]:
+    path, subject, text = {
+        Purpose.VERIFY_EMAIL: (
+            "verify-email",
+            _("Confirm your e-mail address"),
+            _("Please confirm your e-mail address by opening this link:\n\n%(url)s"),
+        ),
+        Purpose.CHANGE_EMAIL: (
+            "verify-email",
+            _("Confirm your new e-mail address"),
+            _("Please confirm your new e-mail address by opening this link:\n\n%(url)s"),
+        ),
+        Purpose.RESET_PASSWORD: (
+            "reset-password",
+            _("Choose a new password"),
+            _(
+                "Open this link to choose a new password:\n\n%(url)s\n\n"
+                "If you did not ask for it, ignore this message; nothing has changed."
+            ),
+        ),
+    }[Purpose(link.purpose)]
+    return subject, text % {"url": f"{settings.FRONTEND_URL}/{path}?token={token_of(link)}"}
+
+
+def token_of(link: EmailLink) -> str:
+    """The token of a link: a pure function of its row and the server's key."""
+    return link.pk.hex + _signature(link.pk)
+
+
+def _signature(link_id: UUID) -> str:
+    key = hashlib.sha256(b"email-link:" + settings.SECRET_KEY.encode()).digest()
+    return hmac.new(key, link_id.bytes, hashlib.sha256).hexdigest()[:32]
+
+
+def _use(token: str, *purposes: str) -> EmailLink:
+    """The live link behind a token, spent by this call: of two simultaneous uses one wins. Or `LinkInvalid`."""
+    try:
+        link_id = UUID(hex=token[:32])
+    except ValueError:
+        raise LinkInvalid from None
+    if not hmac.compare_digest(token[32:].encode(), _signature(link_id).encode()):
+        raise LinkInvalid
+    now = timezone.now()
+    spent = EmailLink.objects.filter(pk=link_id, purpose__in=purposes, used_at=None, expires_at__gt=now)
+    if not spent.update(used_at=now):
+        raise LinkInvalid
+    return EmailLink.objects.select_related("user").get(pk=link_id)
+
+
+def purge_links() -> None:
+    """Forget links that expired a month ago, a thousand at a time."""
+    old = EmailLink.objects.filter(expires_at__lt=timezone.now() - timedelta(days=30))
+    while batch := list(old.values_list("pk", flat=True)[:1000]):
+        EmailLink.objects.filter(pk__in=batch).delete()
+
+
+@transaction.atomic
+def verify_email(*, token: str) -> User:
+    """Take a followed link as proof of its address, or `LinkInvalid`. A changed address moves in now."""
+    link = _use(token, Purpose.VERIFY_EMAIL, Purpose.CHANGE_EMAIL)
+    user = link.user
+    if link.purpose == Purpose.VERIFY_EMAIL and user.email != link.email:
+        raise LinkInvalid  # the address has changed since
+    user.email, user.email_verified_at = link.email, timezone.now()
+    try:
+        with transaction.atomic():
+            user.save(update_fields=["email", "email_verified_at", "updated_at"])
+    except IntegrityError:
+        raise LinkInvalid from None
+    return user
+
+
+@transaction.atomic
+def reset_password(*, token: str, password: str) -> None:
+    """Set a new password by a followed link; every session ends. `LinkInvalid`, or `PasswordTooWeak` (link stays)."""
+    link = _use(token, Purpose.RESET_PASSWORD)
+    set_password(user=link.user, password=password)
+    if link.user.email_verified_at is None:
+        User.objects.filter(pk=link.user_id).update(email_verified_at=timezone.now())

@@ -1,0 +1,469 @@
+"""Register, sign in, refresh, sign out, me: as phones and browsers see them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+
+import jwt
+import pytest
+import time_machine
+from django.conf import settings
+from rest_framework.test import APIClient
+
+from apps.accounts.models import AuthSession, EmailLink, User
+from apps.tenants.models import Membership, Tenant
+from tests.factories.accounts import PASSWORD, Member, make_member
+
+pytestmark = pytest.mark.django_db
+
+AUTH = "/api/v1/auth"
+ORIGIN = "https://app.faraja.test"
+START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
+
+
+def post(client: APIClient, path: str, body: dict | None = None, **headers: str):
+    return client.post(f"{AUTH}/{path}/", body or {}, format="json", headers=headers)
+
+
+def me(access: str):
+    return APIClient().get(f"{AUTH}/me/", headers={"Authorization": f"Bearer {access}"})
+
+
+def registration(**changes: str) -> dict[str, str]:
+    return {"email": "asha@example.com", "password": PASSWORD, "first_name": "Asha", "last_name": "Juma"} | changes
+
+
+def test_registration_signs_in_and_makes_a_personal_tenant(client):
+    response = post(client, "register", registration(phone="0712 345 678"))
+
+    assert response.status_code == 201
+    data = response.json()["data"]
+    assert data["user"]["email"] == "asha@example.com"
+    assert data["user"]["phone"] == "+255712345678"
+    assert data["tenant"]["name"] == "Asha Juma"
+    assert data["tenant"]["role"] == "owner"
+    assert data["transport"] == "body"
+    assert me(data["access"]).json()["data"]["tenant"] == data["tenant"]
+    assert jwt.decode(data["access"], options={"verify_signature": False})["tenant_id"] == data["tenant"]["id"]
+
+
+@pytest.mark.parametrize("email", ["asha@example.com", "ASHA@Example.com", " asha@example.com "])
+def test_an_e_mail_address_registers_once_whatever_its_case(client, email):
+    post(client, "register", registration())
+
+    response = post(client, "register", registration(email=email))
+
+    assert response.status_code == 422
+    assert response.json()["code"] == "email_taken"
+    assert "email" in response.json()["errors"]
+    assert User.objects.count() == Tenant.objects.count() == Membership.objects.count() == 1
+
+
+@pytest.mark.parametrize("password", ["short7!", "12345678", "password", "asha@example.com"])
+def test_a_weak_password_is_refused_and_nothing_is_stored(client, password):
+    response = post(client, "register", registration(password=password))
+
+    assert response.status_code == 400
+    assert response.json()["code"] == "validation_error"
+    assert response.json()["errors"]["password"]
+    assert not User.objects.exists()
+
+
+def test_nobody_registers_themselves_as_staff(client):
+    response = post(client, "register", registration(is_staff="true", role="owner"))
+
+    assert response.status_code == 400
+    assert set(response.json()["errors"]) == {"is_staff", "role"}
+    assert not User.objects.exists()
+
+
+def test_a_wrong_password_and_an_unknown_address_are_answered_alike(client, member):
+    wrong = post(client, "login", {"email": member.user.email, "password": "not-the-password"})
+    unknown = post(client, "login", {"email": "nobody@example.com", "password": "not-the-password"})
+
+    assert wrong.status_code == unknown.status_code == 401
+    assert wrong.json() == unknown.json()
+    assert wrong.json()["code"] == "invalid_credentials"
+
+
+def test_a_deactivated_person_is_refused_at_every_door(client, member):
+    User.objects.update(is_active=False)
+
+    login = post(client, "login", {"email": member.user.email, "password": PASSWORD})
+    refresh = post(client, "refresh", {"refresh": member.tokens.refresh})
+
+    assert [login.status_code, refresh.status_code, me(member.tokens.access).status_code] == [401, 401, 401]
+    codes = {each.json()["code"] for each in (login, refresh, me(member.tokens.access))}
+    assert codes == {"account_inactive"}
+
+
+def test_a_deleted_person_is_refused_and_never_a_server_error(client, member):
+    Membership.objects.all().delete()
+    AuthSession.objects.all().delete()
+    EmailLink.objects.all().delete()
+    User.objects.all()._raw_delete("default")
+
+    assert post(client, "refresh", {"refresh": member.tokens.refresh}).json()["code"] == "session_revoked"
+    assert me(member.tokens.access).json()["code"] == "session_revoked"
+
+
+def test_refreshing_gives_new_tokens_and_keeps_one_row(client, member):
+    response = post(client, "refresh", {"refresh": member.tokens.refresh})
+
+    data = response.json()["data"]
+    assert response.status_code == 200
+    assert data["refresh"] != member.tokens.refresh
+    assert me(data["access"]).status_code == 200
+    assert AuthSession.objects.count() == 1
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_a_lost_answer_is_given_again_within_the_grace(client, member):
+    first = post(client, "refresh", {"refresh": member.tokens.refresh}).json()["data"]
+    again = post(client, "refresh", {"refresh": member.tokens.refresh}).json()["data"]
+
+    assert again["refresh"] == first["refresh"]
+    assert AuthSession.objects.get().generation == 2
+
+
+def test_the_predecessor_after_the_grace_ends_the_family():
+    with time_machine.travel(START, tick=False) as clock:
+        member = make_member()
+        client = APIClient()
+        successor = post(client, "refresh", {"refresh": member.tokens.refresh}).json()["data"]
+        clock.shift(timedelta(seconds=11))
+
+        replay = post(client, "refresh", {"refresh": member.tokens.refresh})
+
+        assert replay.status_code == 401
+        assert replay.json()["code"] == "refresh_reused"
+        assert post(client, "refresh", {"refresh": successor["refresh"]}).json()["code"] == "refresh_reused"
+        assert me(successor["access"]).json()["code"] == "refresh_reused"
+        assert AuthSession.objects.get().revoked_reason == "reuse"
+
+
+@pytest.mark.parametrize("age", [2, 3, 5])
+def test_an_older_generation_ends_the_family_at_any_time(client, member, age):
+    tokens = [member.tokens.refresh]
+    for _ in range(age):
+        tokens.append(post(client, "refresh", {"refresh": tokens[-1]}).json()["data"]["refresh"])
+
+    assert post(client, "refresh", {"refresh": tokens[0]}).json()["code"] == "refresh_reused"
+    assert post(client, "refresh", {"refresh": tokens[-1]}).json()["code"] == "refresh_reused"
+
+
+def test_a_phone_that_keeps_its_refresh_token_stays_signed_in_over_many_access_lifetimes():
+    with time_machine.travel(START, tick=False) as clock:
+        member = make_member()
+        access, refresh = member.tokens.access, member.tokens.refresh
+        for _ in range(40):
+            clock.shift(timedelta(hours=1))
+            assert me(access).json()["code"] == "token_expired"
+            data = post(APIClient(), "refresh", {"refresh": refresh}).json()["data"]
+            access, refresh = data["access"], data["refresh"]
+            assert me(access).status_code == 200
+
+
+def test_a_session_ends_after_fourteen_idle_days():
+    with time_machine.travel(START, tick=False) as clock:
+        member = make_member()
+        clock.shift(timedelta(days=14, minutes=1))
+
+        response = post(APIClient(), "refresh", {"refresh": member.tokens.refresh})
+
+    assert response.status_code == 401
+    assert response.json()["code"] in {"token_expired", "session_expired"}
+
+
+def test_a_session_ends_after_ninety_days_even_when_refreshed_daily():
+    with time_machine.travel(START, tick=False) as clock:
+        refresh = make_member().tokens.refresh
+        answers = []
+        for _ in range(92):
+            clock.shift(timedelta(days=1))
+            response = post(APIClient(), "refresh", {"refresh": refresh})
+            answers.append(response.status_code)
+            refresh = response.json()["data"]["refresh"] if response.status_code == 200 else refresh
+
+    assert answers == [200] * 89 + [401] * 3
+
+
+def test_signing_out_kills_both_tokens_on_the_next_request(client, member):
+    response = post(client, "logout", {"refresh": member.tokens.refresh})
+
+    assert response.status_code == 200
+    assert me(member.tokens.access).json()["code"] == "session_revoked"
+    assert post(client, "refresh", {"refresh": member.tokens.refresh}).json()["code"] == "session_revoked"
+    assert post(client, "logout", {"refresh": member.tokens.refresh}).status_code == 200
+
+
+def test_signing_out_with_the_access_token_alone_works(client, member):
+    post(client, "logout", Authorization=f"Bearer {member.tokens.access}")
+
+    assert me(member.tokens.access).json()["code"] == "session_revoked"
+
+
+def test_signing_out_ends_only_this_session(client, member):
+    other = post(client, "login", {"email": member.user.email, "password": PASSWORD}).json()["data"]
+
+    post(client, "logout", {"refresh": member.tokens.refresh})
+
+    assert me(other["access"]).status_code == 200
+
+
+def test_losing_the_membership_acts_on_the_next_request(member, member_client):
+    Membership.objects.all().delete()
+
+    assert member_client.get("/api/v1/payments/").json()["code"] == "not_a_member"
+    assert me(member.tokens.access).json()["data"]["tenant"] is None
+
+
+def test_a_suspended_tenant_is_told_so(member, member_client):
+    Tenant.objects.update(suspended_at=datetime.now(UTC))
+
+    response = member_client.get("/api/v1/payments/")
+
+    assert response.status_code == 403
+    assert response.json()["code"] == "tenant_suspended"
+
+
+def forged_tokens(member: Member) -> dict[str, str]:
+    """What an attacker might send in place of an access token."""
+    key = settings.SIMPLE_JWT["SIGNING_KEY"]
+    claims = jwt.decode(member.tokens.access, options={"verify_signature": False})
+
+    def signed(key: str = key, algorithm: str = "HS256", headers: dict | None = None, **changes: object) -> str:
+        told = {name: value for name, value in (claims | changes).items() if value is not ...}
+        return jwt.encode(told, key, algorithm=algorithm, headers=headers)
+
+    def unsigned(header: dict) -> str:
+        parts = [base64.urlsafe_b64encode(json.dumps(each).encode()).rstrip(b"=").decode() for each in (header, claims)]
+        return ".".join([*parts, ""])
+
+    head, body, signature = member.tokens.access.split(".")
+    return {
+        "a refresh token": member.tokens.refresh,
+        "alg none": unsigned({"alg": "none", "typ": "JWT"}),
+        "alg None": unsigned({"alg": "None"}),
+        "no alg": unsigned({"typ": "JWT"}),
+        "another key": signed("x" * 40),
+        "HS512": signed("x" * 64, algorithm="HS512"),
+        "no exp": signed(exp=...),
+        "exp as text": signed(exp="soon"),
+        "no sid": signed(sid=...),
+        "sid of nobody": signed(sid="0f8d1a52-3f6b-4d0e-8a53-6a5e4f0f2b77"),
+        "sid no uuid": signed(sid="1 OR 1=1"),
+        "sid a list": signed(sid=["x"]),
+        "another person": signed(sub="0f8d1a52-3f6b-4d0e-8a53-6a5e4f0f2b77"),
+        "no sub": signed(sub=...),
+        "wrong issuer": signed(iss="somebody"),
+        "no issuer": signed(iss=...),
+        "wrong audience": signed(aud="somebody"),
+        "no audience": signed(aud=...),
+        "no type": signed(typ=...),
+        "unknown type": signed(typ="sliding"),
+        "no jti": signed(jti=...),
+        "expired": signed(exp=1),
+        "crit": signed(headers={"crit": ["x"], "x": 1}),
+        "truncated": member.tokens.access[:-2],
+        "swapped signature": f"{head}.{body}.{signature[::-1]}",
+        "no signature": f"{head}.{body}.",
+        "two parts": f"{head}.{body}",
+        "four parts": f"{member.tokens.access}.x",
+        "empty parts": "..",
+        "not base64": "!!!.???.***",
+        "a megabyte": "a" * 1_000_000,
+        "text": "hello",
+        "json": '{"sub": 1}',
+        "beyond ASCII": "héllo.wörld.ñ",
+    }
+
+
+def test_no_forged_token_passes(member):
+    for name, token in forged_tokens(member).items():
+        response = APIClient().get(f"{AUTH}/me/", headers={"Authorization": f"Bearer {token}"})
+
+        assert response.status_code == 401, name
+        assert response.json()["code"] in {"token_invalid", "token_expired", "session_revoked"}, name
+        assert response.headers["WWW-Authenticate"], name
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic abc", "bearer  ", "Token x", "Bearer\tx"])
+def test_a_malformed_header_is_refused(member, header):
+    response = APIClient().get(f"{AUTH}/me/", headers={"Authorization": header})
+
+    assert response.status_code == 401
+    assert response.json()["code"] in {"token_invalid", "not_authenticated"}
+
+
+def test_an_access_token_is_no_refresh_token(client, member):
+    assert post(client, "refresh", {"refresh": member.tokens.access}).json()["code"] == "token_invalid"
+
+
+def test_a_generation_that_was_never_given_out_is_refused(client, member):
+    claims = jwt.decode(member.tokens.refresh, options={"verify_signature": False}) | {"gen": 99}
+    forged = jwt.encode(claims, settings.SIMPLE_JWT["SIGNING_KEY"], algorithm="HS256")
+
+    assert post(client, "refresh", {"refresh": forged}).json()["code"] == "token_invalid"
+    assert me(member.tokens.access).status_code == 200
+
+
+# --- Browsers -------------------------------------------------------------------------------------------------------
+
+
+def login(client: APIClient, member: Member, **body: str):
+    credentials = {"email": member.user.email, "password": PASSWORD}
+    return post(client, "login", credentials | body, Origin=ORIGIN)
+
+
+def test_a_browser_gets_its_refresh_token_in_a_cookie_by_default(client, member):
+    response = login(client, member)
+
+    data = response.json()["data"]
+    assert data["transport"] == "refresh_cookie"
+    assert data["access"]
+    assert data["refresh"] is None
+    cookie = response.cookies["refresh"]
+    assert cookie["httponly"]
+    assert cookie["samesite"] == "Strict"
+    assert cookie["path"] == "/api/v1/auth/"
+
+
+def test_production_cookies_carry_every_flag(client, member, settings):
+    settings.AUTH_COOKIE_SECURE = True
+
+    response = login(client, member, transport="cookies")
+
+    access, refresh, csrf = (response.cookies[name] for name in ("__Host-access", "__Secure-refresh", "__Host-csrf"))
+    assert all(cookie["secure"] for cookie in (access, refresh, csrf))
+    assert (access["httponly"], access["samesite"], access["path"], access["domain"]) == (True, "Lax", "/", "")
+    assert (refresh["httponly"], refresh["samesite"], refresh["path"]) == (True, "Strict", "/api/v1/auth/")
+    assert (csrf["httponly"], csrf["samesite"], csrf["path"], csrf["domain"]) == ("", "Lax", "/", "")
+    data = response.json()["data"]
+    assert (data["access"], data["refresh"]) == (None, None)
+    assert access.value not in response.content.decode()
+
+
+def test_a_browser_refreshes_with_its_cookie_and_a_listed_origin(client, member):
+    login(client, member)
+    before = client.cookies["refresh"].value
+
+    response = post(client, "refresh", Origin=ORIGIN)
+
+    assert response.status_code == 200
+    assert response.json()["data"]["refresh"] is None
+    assert client.cookies["refresh"].value != before
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": ORIGIN, "Sec-Fetch-Site": "cross-site"},
+    ],
+)
+@pytest.mark.parametrize("path", ["refresh", "logout"])
+def test_a_cookie_without_proof_of_our_page_does_nothing(client, member, headers, path):
+    login(client, member)
+    before = client.cookies["refresh"].value
+
+    response = client.post(f"{AUTH}/{path}/", {}, format="json", headers=headers)
+
+    assert response.status_code == 403
+    assert response.json()["code"] == "csrf_failed"
+    assert "refresh" not in response.cookies
+    assert client.cookies["refresh"].value == before
+    assert AuthSession.objects.get(transport="refresh_cookie").revoked_at is None
+
+
+def test_a_page_elsewhere_cannot_sign_somebody_in(client, member):
+    credentials = {"email": member.user.email, "password": PASSWORD, "transport": "cookies"}
+
+    response = post(client, "login", credentials, Origin="https://evil.example")
+
+    assert response.json()["code"] == "csrf_failed"
+    assert not response.cookies
+
+
+def test_a_refused_refresh_never_clears_the_cookies(client, member):
+    login(client, member)
+    AuthSession.objects.update(revoked_at=datetime.now(UTC))
+
+    response = post(client, "refresh", Origin=ORIGIN)
+
+    assert response.status_code == 401
+    assert not response.cookies
+
+
+def test_signing_out_clears_the_cookies(client, member):
+    login(client, member, transport="cookies")
+    csrf = client.cookies["csrf"].value
+
+    response = post(client, "logout", None, Origin=ORIGIN, **{"X-CSRF-Token": csrf})
+
+    assert response.status_code == 200
+    for name in ("access", "refresh", "csrf"):
+        assert response.cookies[name]["max-age"] == 0
+    assert AuthSession.objects.get(transport="cookies").revoked_at is not None
+
+
+def cookie_session(client: APIClient, member: Member) -> str:
+    """Sign in with all tokens in cookies; returns the CSRF token."""
+    return str(login(client, member, transport="cookies").json()["data"]["csrf_token"])
+
+
+def test_cookies_alone_read_and_need_proof_to_write(client, member):
+    from tests.factories.payments import a_wish_to_pay
+
+    csrf = cookie_session(client, member)
+    wish = a_wish_to_pay()
+    key = {"Idempotency-Key": "k-1"}
+
+    def start(**headers: str):
+        return client.post("/api/v1/payments/", wish, format="json", headers=key | headers)
+
+    assert client.get(f"{AUTH}/me/").status_code == 200
+    assert start().json()["code"] == "csrf_failed"
+    assert start(Origin=ORIGIN).json()["code"] == "csrf_failed"
+    assert start(**{"X-CSRF-Token": csrf}).json()["code"] == "csrf_failed"
+    assert start(**{"X-CSRF-Token": csrf, "Origin": "https://evil.example"}).json()["code"] == "csrf_failed"
+    assert start(**{"X-CSRF-Token": csrf + "x", "Origin": ORIGIN}).json()["code"] == "csrf_failed"
+    assert start(**{"X-CSRF-Token": "é", "Origin": ORIGIN}).json()["code"] == "csrf_failed"
+    assert start(**{"X-CSRF-Token": csrf, "Origin": ORIGIN}).status_code == 201
+
+
+def test_another_sessions_proof_is_no_proof(client, member):
+    cookie_session(client, member)
+    other = APIClient()
+    foreign = cookie_session(other, make_member())
+    client.cookies["csrf"] = foreign
+
+    response = post(client, "logout", None, Origin=ORIGIN, **{"X-CSRF-Token": foreign})
+
+    assert response.json()["code"] == "csrf_failed"
+
+
+def test_a_bad_header_never_falls_back_to_the_cookie(client, member):
+    cookie_session(client, member)
+
+    response = client.get(f"{AUTH}/me/", headers={"Authorization": "Bearer nonsense"})
+
+    assert response.json()["code"] == "token_invalid"
+
+
+def test_the_unversioned_path_scopes_its_own_cookie(client, member):
+    body = {"email": member.user.email, "password": PASSWORD}
+    response = client.post("/api/auth/login/", body, format="json", headers={"Origin": ORIGIN})
+
+    assert response.cookies["refresh"]["path"] == "/api/auth/"
+
+
+def test_no_secret_of_a_session_is_stored(member):
+    row = AuthSession.objects.values().get()
+
+    assert member.tokens.refresh not in str(row)
+    assert member.tokens.refresh.rpartition(".")[2] not in str(row)
