@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from celery import Celery
 from celery.schedules import crontab
+from celery.signals import worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
 
@@ -27,3 +29,11 @@ app.conf.beat_schedule = {
     },
     "purge-sessions": {"task": "apps.accounts.tasks.purge_sessions_task", "schedule": crontab(hour="3", minute="27")},
 }
+
+
+@worker_init.connect
+def say_which_walls_stand(**_kwargs: Any) -> None:
+    """Web processes say it in `config.wsgi`."""
+    from core.database_roles import log_walls
+
+    log_walls()

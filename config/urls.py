@@ -11,6 +11,7 @@ from core.root import RootView
 
 api: list[URLPattern | URLResolver] = [
     path("", include("apps.accounts.urls")),
+    path("", include("apps.tenants.urls")),
     path("", include("apps.payments.urls")),
     path("", include("apps.messaging.urls")),
     path("schema/", SchemaView.as_view()),

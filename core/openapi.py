@@ -131,13 +131,17 @@ def operation(
 
 
 class EnvelopeAutoSchema(AutoSchema):
-    """drf-spectacular's schema with JSON as the only media type, and the refusals of whoever guards the door.
+    """drf-spectacular's schema: JSON as the only media type, and the refusals of whoever guards the door.
 
-    No docstrings of views: those speak to developers here.
+    Docstrings are left out: those speak to developers here. Keys for machines are named only where they open.
     """
 
     def get_description(self) -> str:  # type: ignore[override]  # as drf-spectacular has it
         return ""
+
+    def get_auth(self) -> list[dict[str, list[Any]]]:
+        found: list[dict[str, list[Any]]] = super().get_auth()
+        return found if getattr(self.view, "key_scopes", None) else [each for each in found if "apiKey" not in each]
 
     def get_operation(self, *args: Any, **kwargs: Any) -> Any:
         spec = super().get_operation(*args, **kwargs)

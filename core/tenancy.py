@@ -186,3 +186,32 @@ def row_level_security(*tables: str) -> Sequence[Any]:
                 schema_editor.execute(f"ALTER TABLE {quoted} DISABLE ROW LEVEL SECURITY")
 
     return [migrations.RunPython(up, down)]
+
+
+def tenant_foreign_keys(*keys: tuple[str, str, str]) -> Sequence[Any]:
+    """Migration operations that bind `(child table, column, parent table)` within one tenant (PostgreSQL only).
+
+    The checks of ordinary foreign keys pass row-level security, so they accept another tenant's row. These compare
+    `(tenant_id, column)` with the parent's unique `(tenant_id, id)`.
+    """
+    from django.db import migrations
+
+    def up(apps: Any, schema_editor: Any) -> None:
+        if schema_editor.connection.vendor == "postgresql":
+            for child, column, parent in keys:
+                quote = schema_editor.quote_name
+                schema_editor.execute(
+                    f"ALTER TABLE {quote(child)} ADD CONSTRAINT {quote(f'{child}_{column}_in_tenant')}"
+                    f" FOREIGN KEY (tenant_id, {quote(column)}) REFERENCES {quote(parent)} (tenant_id, id)"
+                    " DEFERRABLE INITIALLY IMMEDIATE"
+                )
+
+    def down(apps: Any, schema_editor: Any) -> None:
+        if schema_editor.connection.vendor == "postgresql":
+            for child, column, _parent in keys:
+                quote = schema_editor.quote_name
+                schema_editor.execute(
+                    f"ALTER TABLE {quote(child)} DROP CONSTRAINT {quote(f'{child}_{column}_in_tenant')}"
+                )
+
+    return [migrations.RunPython(up, down)]

@@ -13,6 +13,7 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 from core import tenancy
+from core.crash import crash_point
 from core.throttling.decorator import spend_limits_of
 
 
@@ -64,6 +65,7 @@ class APIView(views.APIView):
             else:
                 with tenancy.tenant_transaction():
                     response = handler(api_request, *args, **kwargs)
+                crash_point("request_committed")
         except Exception as exc:  # noqa: BLE001  handle_exception raises again what is not an answer
             response = self.handle_exception(exc)
         self.response = self.finalize_response(api_request, response, *args, **kwargs)

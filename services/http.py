@@ -164,7 +164,7 @@ class HttpClient:
         read_timeout = self._read_timeout if read_timeout is None else read_timeout
         target, outgoing, body = self._target(path, path_values, params), self._headers(headers, json), _encode(json)
         started = time.monotonic()
-        call = _Call(ends_at=started + (self._deadline or read_timeout + OVERHEAD))
+        call = _Call(ends_at=started + (self._deadline or read_timeout + OVERHEAD), path=path)
         token = _current.set(call)
         status, failure = 0, ""
         try:
@@ -245,6 +245,7 @@ class _Call:
     """What the sockets need to know about the call they serve."""
 
     ends_at: float
+    path: str
     is_sent: bool = False
     is_awaiting_answer: bool = False
 
@@ -293,7 +294,7 @@ class _Stream(httpcore.NetworkStream):
         call = _current.get()
         if not call.is_awaiting_answer:
             call.is_awaiting_answer = True
-            crash_point("request_sent")
+            crash_point(f"request_sent{call.path}")
         return self._stream.read(max_bytes, timeout=call.allow(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:

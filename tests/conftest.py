@@ -10,6 +10,7 @@ from django.db import connection
 from rest_framework.test import APIClient
 
 from core.tenancy import outside_tenants, tenant_scope
+from tests.e2e.kits import kit, postgresql_kit, sqlite_kit  # noqa: F401  fixtures of e2e/ and chaos/, one kit for both
 from tests.factories.accounts import Member, make_member
 
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 
 import environ
@@ -174,14 +175,14 @@ def _without_password(url: str) -> str:
     return f"{scheme}://{credentials.partition(':')[0]}{at}{place}"
 
 
-def run(port: int, *, web_workers: int, console: Console, stop: Stop) -> int:
+def run(port: int, *, var: Path, web_workers: int, console: Console, stop: Stop) -> int:
     """Everything from the checks to the last process; the exit code."""
     # As the settings do; what is set in the environment wins.
     if env_file := os.environ.get("ENV_FILE", str(ROOT / ".env")):
         environ.Env.read_env(env_file)
     check_port(port, purpose="the API")
     check_port(port + 1, purpose="the provider simulators")
-    place = Place(port=port, simulators_port=port + 1, var=ROOT / "var")
+    place = Place(port=port, simulators_port=port + 1, var=var)
     place.make_folders()
     with Guard() as guard, broker(place, guard, console) as found:
         server, beneath = found or (None, [])
@@ -207,12 +208,15 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.dev", description="Start everything on this computer.")
     parser.add_argument("--port", type=int, default=8000, help="the API's port; the simulators take the next one")
     parser.add_argument("--workers", type=int, default=1, help="web worker processes")
+    parser.add_argument("--var", type=Path, default=ROOT / "var", help="the folder for everything that is written")
     arguments = parser.parse_args(argv)
     console = Console()
     # make is the parent a person sees: when it is killed, nobody is left to press Ctrl-C.
     stop = Stop(follow_parent="MAKELEVEL" in os.environ)
     try:
-        return run(arguments.port, web_workers=arguments.workers, console=console, stop=stop)
+        return run(
+            arguments.port, var=arguments.var.resolve(), web_workers=arguments.workers, console=console, stop=stop
+        )
     except ToolError as error:
         if stop.is_set():  # a step that Ctrl-C interrupted did not fail
             return 0

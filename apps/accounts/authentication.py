@@ -12,8 +12,13 @@ from rest_framework.request import Request
 from apps.accounts import cookies
 from apps.accounts.models import User
 from apps.accounts.selectors import Principal
-from apps.accounts.services.accounts import AccountInactive
-from apps.accounts.services.sessions import RefreshReused, SessionExpired, SessionRevoked, authenticate_session
+from apps.accounts.services.sessions import (
+    AccountInactive,
+    RefreshReused,
+    SessionExpired,
+    SessionRevoked,
+    authenticate_session,
+)
 from apps.accounts.tokens import TokenExpired, TokenInvalid, bearer_token, read_access
 from core import context
 from core.exception_handler import BEARER_CHALLENGE

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from apps.accounts.models import AuthSession, User
-from apps.tenants.selectors import role_subquery
+from apps.tenants.selectors.members import role_subquery
 from core.client_address import client_key
 
 

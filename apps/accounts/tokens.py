@@ -66,11 +66,12 @@ class TokenPair:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The part of a verified token that we act on. `generation` is 0 in an access token."""
+    """The part of a verified token that we act on. An access token has generation 0; only it names a tenant."""
 
     session_id: UUID
     user_id: UUID
     generation: int = 0
+    tenant_id: UUID | None = None
 
 
 def bearer_token(header: str | None) -> str | None:
@@ -127,7 +128,8 @@ def _read(kind: type[tokens.Token], raw: str) -> Claims:
         generation = token["gen"] if kind is RefreshToken else 0
         if not isinstance(generation, int):
             raise TokenInvalid
-        return Claims(UUID(token["sid"]), UUID(token["sub"]), generation)
+        tenant = token.get("tenant_id")
+        return Claims(UUID(token["sid"]), UUID(token["sub"]), generation, UUID(tenant) if tenant else None)
     except ExpiredTokenError:
         raise TokenExpired from None
     except (TokenError, KeyError, ValueError, TypeError, AttributeError, RecursionError):

@@ -10,6 +10,7 @@ urlpatterns = [
     path("auth/logout-all/", sessions.LogoutAllView.as_view()),
     path("auth/sessions/", sessions.SessionListView.as_view()),
     path("auth/sessions/<uuid:session_id>/", sessions.SessionDetailView.as_view()),
+    path("auth/switch-tenant/", sessions.SwitchTenantView.as_view()),
     path("auth/me/", accounts.MeView.as_view()),
     path("auth/update-profile/", accounts.UpdateProfileView.as_view()),
     path("auth/change-password/", passwords.ChangePasswordView.as_view()),

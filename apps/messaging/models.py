@@ -33,7 +33,10 @@ class Message(BaseModel, TenantModel):
     sent_at = models.DateTimeField(null=True)
 
     class Meta(TenantModel.Meta):
-        constraints = [models.UniqueConstraint(fields=["tenant", "key", "channel"], name="message_once_per_purpose")]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "key", "channel"], name="message_once_per_purpose"),
+            models.UniqueConstraint(fields=["tenant", "id"], name="message_in_tenant"),
+        ]
         indexes = [models.Index(fields=["tenant", "-created_at", "-id"], name="message_newest")]
 
     def __str__(self) -> str:

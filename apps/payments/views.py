@@ -14,7 +14,7 @@ from apps.payments.selectors import get_payment, list_payments
 from apps.payments.serializers import PaymentFilterInput, PaymentOutput, StartPaymentInput
 from apps.payments.services.callbacks import CALLBACK_REFUSALS, receive_callback
 from apps.payments.services.payments import START_REFUSALS, start_payment
-from apps.tenants.permissions import IsTenantMember, NotAMember, TenantSuspended
+from apps.tenants.permissions import HasScope, IsTenantMember, NotAMember, ScopeMissing, TenantSuspended
 from core.idempotency.decorator import idempotent
 from core.openapi import operation
 from core.pagination import paginated_response
@@ -44,7 +44,8 @@ SETTLED_EXAMPLE = PAYMENT_EXAMPLE | {
 
 
 class PaymentListView(APIView):
-    permission_classes = (IsAuthenticated, IsTenantMember)
+    permission_classes = (IsAuthenticated, IsTenantMember, HasScope)
+    key_scopes = {"GET": "payments:read", "POST": "payments:write"}
 
     @operation(
         id="payments_list",
@@ -55,7 +56,7 @@ class PaymentListView(APIView):
         is_page=True,
         message=_("Payments."),
         example=SETTLED_EXAMPLE,
-        errors=[NotAMember, TenantSuspended],
+        errors=[NotAMember, TenantSuspended, ScopeMissing],
     )
     def get(self, request: Request) -> Response:
         filters = PaymentFilterInput.parse(request.query_params)
@@ -83,7 +84,7 @@ class PaymentListView(APIView):
         status=201,
         message=_("Payment started."),
         example=PAYMENT_EXAMPLE,
-        errors=[NotAMember, TenantSuspended, *START_REFUSALS],
+        errors=[NotAMember, TenantSuspended, ScopeMissing, *START_REFUSALS],
     )
     @limited("payments_person", by=by_person)
     @idempotent
@@ -94,7 +95,8 @@ class PaymentListView(APIView):
 
 
 class PaymentDetailView(APIView):
-    permission_classes = (IsAuthenticated, IsTenantMember)
+    permission_classes = (IsAuthenticated, IsTenantMember, HasScope)
+    key_scopes = {"GET": "payments:read"}
 
     @operation(
         id="payments_get",
@@ -103,7 +105,7 @@ class PaymentDetailView(APIView):
         response=PaymentOutput,
         message=_("Payment."),
         example=SETTLED_EXAMPLE,
-        errors=[NotAMember, TenantSuspended],
+        errors=[NotAMember, TenantSuspended, ScopeMissing],
     )
     def get(self, request: Request, payment_id: UUID) -> Response:
         return success_response(PaymentOutput(get_payment(payment_id=payment_id)).data, message=_("Payment."))

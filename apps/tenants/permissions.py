@@ -8,6 +8,8 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from apps.tenants.selectors.api_keys import KeyPrincipal
+from apps.tenants.services.members import AdminsOnly
 from core.exceptions import NotPermitted
 from core.tenancy import find_current_tenant_id
 
@@ -36,3 +38,31 @@ class IsTenantMember(BasePermission):
         if getattr(principal, "is_tenant_suspended", False):
             raise TenantSuspended
         raise NotAMember
+
+
+class IsTenantAdmin(BasePermission):
+    """For what plain members may not even see. Stands behind `IsTenantMember`."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if getattr(request.auth, "role", None) not in {"owner", "admin"}:
+            raise AdminsOnly
+        return True
+
+
+class ScopeMissing(NotPermitted):
+    """The API key was made without the scope that this operation needs."""
+
+    code = "scope_missing"
+    message = _("This API key may not do this.")
+
+
+class HasScope(BasePermission):
+    """People pass. A key passes when it has the scope that the view's `key_scopes` names for the method."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if not isinstance(request.auth, KeyPrincipal):
+            return True
+        method = "GET" if request.method == "HEAD" else request.method
+        if view.key_scopes.get(method) not in request.auth.key.scopes:
+            raise ScopeMissing
+        return True

@@ -191,6 +191,9 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 1,
     "socket_timeout": 5,
+    # A publish that finds no broker fails at once, and the relay delivers the event itself. Without this kombu tries
+    # for six seconds, per event. The worker's own connection has its own, patient setting.
+    "max_retries": 0,
     # Tasks that beat sends acknowledge late; the sweep for lost ones has its own two knobs (kombu 5.7), without
     # which a killed worker's task is not seen for minutes.
     "visibility_timeout": 180,
@@ -246,7 +249,10 @@ RATE_LIMITS: dict[str, tuple[int, timedelta]] = {
 # --- API ------------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["apps.accounts.authentication.SessionTokenAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "apps.tenants.authentication.ApiKeyAuthentication",
+        "apps.accounts.authentication.SessionTokenAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["core.renderers.EnvelopeJSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["core.parsers.StrictJSONParser"],
@@ -275,10 +281,18 @@ SPECTACULAR_SETTINGS = {
     # In the order in which a reader needs them.
     "TAGS": [
         {"name": "auth", "description": "Register, sign in, stay signed in, sign out."},
+        {"name": "tenants", "description": "Organisations: members, invitations, keys for machines."},
         {"name": "payments", "description": "Ask a customer's phone for money and follow what becomes of it."},
         {"name": "callbacks", "description": "For providers: where they report."},
         {"name": "health", "description": "For load balancers and for whoever looks around."},
     ],
+    "ENUM_NAME_OVERRIDES": {
+        "RoleEnum": "apps.tenants.models.Membership.Role",
+        "ScopeEnum": "apps.tenants.scopes.Scope",
+        "InvitedRoleEnum": "apps.tenants.models.Invitation.Role",
+        "PaymentStatusEnum": "apps.payments.derivation.PaymentStatus",
+        "InvitationStatusEnum": "apps.tenants.models.InvitationStatus",
+    },
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "PREPROCESSING_HOOKS": ["core.openapi.only_versioned_paths"],
     "POSTPROCESSING_HOOKS": [
@@ -314,6 +328,7 @@ AUTH_LINK_LIFETIME = {
     "change_email": timedelta(hours=1),
     "reset_password": timedelta(minutes=30),
 }
+INVITATION_LIFETIME = timedelta(days=7)
 # Where mailed links lead: the web frontend, which hands the token to the API.
 FRONTEND_URL = env.str("FRONTEND_URL", default="http://localhost:3000").rstrip("/")
 

@@ -87,7 +87,6 @@ def idempotent(handler: Handler) -> Handler:
             crash_point("idempotency_claimed")
             body, status = _perform(lambda: handler(view, request, *args, **kwargs))
             IdempotencyKey.objects.filter(scope=scope, key=key).update(status=status, body=body)
-        crash_point("request_committed")
         return StoredResponse(body, status, is_replay=False)
 
     once.is_idempotent = True  # type: ignore[attr-defined]  # the schema reads it

@@ -19,7 +19,7 @@ import redis
 import time_machine
 from django.conf import settings as configured
 from django.db import transaction
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -212,6 +212,7 @@ class Model:
 STEPS = st.lists(
     st.tuples(st.sampled_from(["take", "take", "take", "give back"]), st.integers(0, 4_000_000)), max_size=30
 )
+ON_THE_MICROSECOND = [("take", 0), ("take", 999_999), ("take", 1)]
 START = 1_800_000_000_000_000
 _numbers = count()
 
@@ -233,6 +234,7 @@ def compare_with_model(burst: int, interval: int, steps: list[tuple[str, int]], 
 @pytest.mark.django_db
 @hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(burst=st.integers(1, 6), interval=st.integers(1_000_000, 5_000_000), steps=STEPS)
+@example(burst=1, interval=1_000_000, steps=ON_THE_MICROSECOND)
 def test_the_database_bucket_agrees_with_a_simple_model(monkeypatch, burst, interval, steps):
     monkeypatch.setattr(database_bucket, "_NOW", {})  # Python's clock on PostgreSQL too: one that a test can move
     with time_machine.travel(datetime.fromtimestamp(START / 1_000_000, UTC), tick=False) as clock:
@@ -249,6 +251,7 @@ def test_the_database_bucket_agrees_with_a_simple_model(monkeypatch, burst, inte
 @needs_redis
 @hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(burst=st.integers(1, 6), interval=st.integers(1_000_000, 5_000_000), steps=STEPS)
+@example(burst=1, interval=1_000_000, steps=ON_THE_MICROSECOND)
 def test_the_redis_bucket_agrees_with_a_simple_model(monkeypatch, burst, interval, steps):
     scripts = {name: getattr(redis_bucket, name) for name in ("TAKE", "GIVE_BACK")}
 

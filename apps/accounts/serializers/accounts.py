@@ -59,7 +59,7 @@ class TenantOutput(serializers.Serializer[Any]):
 
     id = serializers.UUIDField(source="session.tenant.pk")
     name = serializers.CharField(source="session.tenant.name")
-    role = serializers.ChoiceField(choices=["owner", "admin", "member"])
+    role = serializers.ChoiceField(choices=[("owner", "Owner"), ("admin", "Admin"), ("member", "Member")])
 
 
 class MeOutput(serializers.Serializer[Any]):

@@ -18,6 +18,10 @@ class RefreshInput(InputSerializer):
     )
 
 
+class SwitchTenantInput(InputSerializer):
+    tenant = serializers.UUIDField(help_text="The `id` of one of your organisations.")
+
+
 class SignedInOutput(serializers.Serializer[Any]):
     """What a client holds after signing in. Tokens that travel in cookies are null here."""
 

@@ -11,7 +11,7 @@ from apps.accounts.selectors import find_user_by_email, is_known_client
 from apps.accounts.services.links import request_verification
 from apps.accounts.services.passwords import check_password_strength
 from apps.accounts.services.sessions import AccountInactive
-from apps.tenants.services import create_tenant
+from apps.tenants.services.tenants import create_tenant
 from core.exceptions import NotAuthenticated, RuleViolated
 from core.throttling.limits import Spent, spend
 

@@ -19,8 +19,8 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import AuthSession, User
 from apps.accounts.selectors import Principal, find_principal
-from apps.accounts.tokens import Claims, TokenInvalid, TokenPair, mint
-from apps.tenants.selectors import find_first_tenant
+from apps.accounts.tokens import Claims, TokenExpired, TokenInvalid, TokenPair, mint
+from apps.tenants.selectors.tenants import find_first_tenant, get_my_tenant
 from core.client_address import client_key
 from core.crash import crash_point
 from core.exceptions import NotAuthenticated, NotFound
@@ -132,10 +132,25 @@ def authenticate_session(*, claims: Claims) -> Principal:
     """The live session behind a verified access token, or the reason why it is not. Once per request."""
     principal = _principal(claims.session_id)
     check_alive(principal, user_id=claims.user_id)
+    if claims.tenant_id != principal.session.tenant_id:
+        # The session has switched. A page that does not know must not act in the other room: let it refresh.
+        raise TokenExpired
     now = timezone.now()
     if now - principal.session.last_used_at > LAST_USED_EVERY:
         AuthSession.objects.filter(pk=claims.session_id).update(last_used_at=now)
     return principal
+
+
+def switch_tenant(*, session_id: UUID, user_id: UUID, tenant_id: UUID) -> tuple[Principal, TokenPair]:
+    """Move a live session to another of its person's tenants, or `NotFound`. Older access tokens are dead.
+
+    The generation stays, so the refresh token does too: an answer that is lost, or a refresh at the same moment, does
+    not look like a replay.
+    """
+    get_my_tenant(user_id=user_id, tenant_id=tenant_id)
+    AuthSession.objects.filter(pk=session_id, user_id=user_id).update(tenant_id=tenant_id, updated_at=timezone.now())
+    principal = _principal(session_id)
+    return principal, mint(principal.session, role=principal.role)
 
 
 def end_session(*, session_id: UUID) -> None:

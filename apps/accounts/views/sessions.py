@@ -11,10 +11,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts import cookies
-from apps.accounts.examples import PASSWORD_EXAMPLE, SESSION_EXAMPLE, SIGNED_IN_EXAMPLE
+from apps.accounts.examples import PASSWORD_EXAMPLE, SESSION_EXAMPLE, SIGNED_IN_EXAMPLE, TENANT_EXAMPLE
 from apps.accounts.selectors import Principal, find_principal, list_live_sessions
 from apps.accounts.serializers.accounts import LoginInput, UserOutput, print_tenant
-from apps.accounts.serializers.sessions import RefreshInput, SessionOutput, SignedInOutput
+from apps.accounts.serializers.sessions import RefreshInput, SessionOutput, SignedInOutput, SwitchTenantInput
 from apps.accounts.services.accounts import InvalidCredentials, check_credentials
 from apps.accounts.services.sessions import (
     AccountInactive,
@@ -26,6 +26,7 @@ from apps.accounts.services.sessions import (
     end_session_of,
     open_session,
     refresh_session,
+    switch_tenant,
 )
 from apps.accounts.tokens import (
     Claims,
@@ -38,7 +39,7 @@ from apps.accounts.tokens import (
 )
 from apps.accounts.transports import Transport
 from core.client_address import client_address
-from core.exceptions import NotAuthenticated
+from core.exceptions import NotAuthenticated, NotFound
 from core.openapi import operation
 from core.response_wrapper import success_response
 from core.throttling.limits import Throttled
@@ -139,6 +140,31 @@ class LogoutView(PublicAuthView):
             end_session(session_id=claims.session_id)
         response = success_response(message=_("Signed out."))
         cookies.clear_cookies(request, response)
+        return response
+
+
+class SwitchTenantView(APIView):
+    @operation(
+        id="auth_switch_tenant",
+        tag="auth",
+        summary="Work in another of my organisations",
+        description=(
+            "The same session, with tokens for the other organisation; they travel as they do after a refresh. Access "
+            "tokens from before answer `token_expired` from now on."
+        ),
+        request=SwitchTenantInput,
+        request_examples={"Another shop": {"tenant": TENANT_EXAMPLE["id"]}},
+        response=SignedInOutput,
+        message=_("Switched."),
+        example=SIGNED_IN_EXAMPLE,
+        errors=[*SESSION_REFUSALS, NotFound],
+    )
+    def post(self, request: Request) -> Response:
+        data = SwitchTenantInput.parse(request.data)
+        session = principal_of(request).session
+        principal, tokens = switch_tenant(session_id=session.pk, user_id=session.user_id, tenant_id=data["tenant"])
+        response = signed_in(request, principal, tokens, message=_("Switched."))
+        response.headers["Cache-Control"] = "no-store"
         return response
 
 

@@ -1,11 +1,14 @@
-"""Row-level security for the tenant's tables."""
+"""Row-level security and keys within the tenant for its tables."""
 
 from django.db import migrations
 
-from core.tenancy import row_level_security
+from core.tenancy import row_level_security, tenant_foreign_keys
 
 
 class Migration(migrations.Migration):
     dependencies = [("messaging", "0001_initial")]
 
-    operations = [*row_level_security("messaging_message", "messaging_deliveryreport")]
+    operations = [
+        *row_level_security("messaging_message", "messaging_deliveryreport"),
+        *tenant_foreign_keys(("messaging_deliveryreport", "message_id", "messaging_message")),
+    ]

@@ -1,4 +1,4 @@
-"""Row-level security for the tenant's tables, and a history that nobody can rewrite."""
+"""Row-level security and keys within the tenant for its tables, and a history that nobody can rewrite."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import migrations
 
-from core.tenancy import row_level_security
+from core.tenancy import row_level_security, tenant_foreign_keys
 
 APPEND_ONLY = ("payments_observation", "payments_paymentevent")
 
@@ -48,5 +48,11 @@ class Migration(migrations.Migration):
 
     operations = [
         *row_level_security("payments_payment", "payments_attempt", "payments_observation", "payments_paymentevent"),
+        *tenant_foreign_keys(
+            ("payments_payment", "applied_attempt_id", "payments_attempt"),
+            ("payments_attempt", "payment_id", "payments_payment"),
+            ("payments_observation", "attempt_id", "payments_attempt"),
+            ("payments_paymentevent", "payment_id", "payments_payment"),
+        ),
         migrations.RunPython(forbid_changes, allow_changes),
     ]

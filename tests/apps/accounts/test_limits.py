@@ -408,20 +408,3 @@ def test_every_limited_operation_says_so_in_the_schema():
         "auth_reset_password",
         "payments_start",
     }
-
-
-def test_the_limits_of_production_are_those_that_were_decided():
-    rates = {name: (burst, per.total_seconds()) for name, (burst, per) in base.RATE_LIMITS.items()}
-
-    assert rates == {
-        "login_account": (5, 1500),  # one more every five minutes: five in any five
-        "login_known": (5, 1500),
-        "login_client": (10, 60),
-        "register_client": (10, 3600),
-        "refresh_session": (60, 60),
-        "reset_account": (5, 3600),
-        "reset_client": (20, 3600),
-        "password_person": (5, 900),
-        "link_person": (5, 3600),
-        "payments_person": (60, 60),
-    }

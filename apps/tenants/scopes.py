@@ -1,0 +1,10 @@
+"""What a key may be allowed to do."""
+
+from django.db.models import TextChoices
+
+
+class Scope(TextChoices):
+    """One kind of thing that a machine may do in a tenant."""
+
+    PAYMENTS_READ = "payments:read", "See payments"
+    PAYMENTS_WRITE = "payments:write", "Start payments"

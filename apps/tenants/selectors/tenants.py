@@ -1,0 +1,30 @@
+"""Questions about tenants."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db.models import F, QuerySet
+
+from apps.tenants.models import Membership, Tenant
+from core.exceptions import NotFound
+
+
+def find_first_tenant(*, user_id: UUID) -> Tenant | None:
+    """The tenant that a new session begins in: the one joined first, rather one that is not suspended; or None."""
+    memberships = Membership.objects.filter(user_id=user_id).select_related("tenant")
+    membership = memberships.order_by(F("tenant__suspended_at").asc(nulls_first=True), "created_at", "pk").first()
+    return membership.tenant if membership else None
+
+
+def list_my_tenants(*, user_id: UUID) -> QuerySet[Membership]:
+    """A person's memberships with their tenants, newest first."""
+    return Membership.objects.filter(user_id=user_id).select_related("tenant").order_by("-created_at", "-pk")
+
+
+def get_my_tenant(*, user_id: UUID, tenant_id: UUID) -> Membership:
+    """A person's membership in a tenant, or `NotFound`: somebody else's tenant and a made-up id look the same."""
+    membership = list_my_tenants(user_id=user_id).filter(tenant_id=tenant_id).first()
+    if membership is None:
+        raise NotFound
+    return membership

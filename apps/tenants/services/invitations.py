@@ -1,0 +1,162 @@
+"""Use cases for invitations: invite, send again, revoke, accept.
+
+A token is random and single use; its hash is what is stored with the invitation. Whoever holds the token may accept,
+under whichever address they signed up: people have several. So every sending makes a new token, and the one before is
+dead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from apps.messaging.services.messages import queue_message
+from apps.tenants.models import Invitation, Membership, Tenant
+from apps.tenants.services.members import AdminsOnly, lock_tenant
+from core.exceptions import Conflict, NotFound, RuleViolated
+from core.tenancy import current_tenant_id, tenant_atomic
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+
+class InvitationPending(Conflict):
+    """This address has an open invitation to the tenant already: send that one again, or revoke it."""
+
+    code = "invitation_pending"
+    message = gettext_lazy("This address has been invited already.")
+
+
+class AlreadyMember(RuleViolated):
+    """The person belongs to the tenant already. An invitation they tried to accept stays open."""
+
+    code = "already_member"
+    message = gettext_lazy("This person belongs to the organisation already.")
+
+
+class InvitationClosed(RuleViolated):
+    """Accepted or revoked already, so there is nothing to send again or to revoke."""
+
+    code = "invitation_closed"
+    message = gettext_lazy("This invitation has been accepted or revoked already.")
+
+
+class InvitationInvalid(RuleViolated):
+    """Accepted, revoked, expired, replaced by a newer one, never given out, or its tenant is suspended."""
+
+    code = "invitation_invalid"
+    message = gettext_lazy("This invitation is no longer valid. Please ask for a new one.")
+
+
+# How the use cases below can refuse, for the schema.
+INVITE_REFUSALS = (AdminsOnly, InvitationPending, AlreadyMember)
+CHANGE_REFUSALS = (AdminsOnly, InvitationClosed)
+ACCEPT_REFUSALS = (InvitationInvalid, AlreadyMember)
+
+
+@tenant_atomic
+def invite(*, actor_id: UUID, role: str, email: str = "", phone: str = "") -> Invitation:
+    """Invite somebody by one address; `AdminsOnly`, `InvitationPending` or `AlreadyMember`."""
+    actor = lock_tenant(actor_id=actor_id).require_admin()
+    email = email.strip().lower()
+    if email and Membership.objects.filter(tenant_id=actor.tenant_id, user__email=email).exists():
+        raise AlreadyMember
+    # An expired one gives way. Under the tenant's lock, so the look and the insert are one step.
+    same = Invitation.objects.filter(
+        tenant_id=actor.tenant_id, email=email, phone=phone, accepted_at=None, revoked_at=None
+    )
+    same.filter(expires_at__lte=timezone.now()).update(revoked_at=timezone.now())
+    if same.exists():
+        raise InvitationPending
+    invitation = Invitation(tenant=actor.tenant, email=email, phone=phone, role=role, invited_by_id=actor_id)
+    _send(invitation, sender=actor)
+    return invitation
+
+
+@tenant_atomic
+def resend_invitation(*, actor_id: UUID, invitation_id: UUID) -> Invitation:
+    """Send an open invitation once more, good for another week; `AdminsOnly`, `NotFound` or `InvitationClosed`."""
+    actor = lock_tenant(actor_id=actor_id).require_admin()
+    invitation = _get_open(invitation_id)
+    invitation.invited_by_id = actor_id
+    _send(invitation, sender=actor)
+    return invitation
+
+
+@tenant_atomic
+def revoke_invitation(*, actor_id: UUID, invitation_id: UUID) -> None:
+    """Make an open invitation worthless; `AdminsOnly`, `NotFound` or `InvitationClosed`."""
+    lock_tenant(actor_id=actor_id).require_admin()
+    _open().filter(pk=_get_open(invitation_id).pk).update(revoked_at=timezone.now(), updated_at=timezone.now())
+
+
+@transaction.atomic
+def accept_invitation(*, user_id: UUID, token: str) -> Membership:
+    """Join the tenant that `token` invites to, or `InvitationInvalid` or `AlreadyMember`.
+
+    Belongs to no tenant's scope: the person may be in any, or in none.
+    """
+    found = Invitation.objects.filter(token_hash=_hash_of(token)).values("pk", "tenant_id").first()
+    if found is None:
+        raise InvitationInvalid
+    # The tenant first, as everybody who changes its members does; only then is what is read still true when written.
+    tenant = Tenant.objects.select_for_update(no_key=True).get(pk=found["tenant_id"])
+    invitation = Invitation.objects.filter(pk=found["pk"], token_hash=_hash_of(token)).first()
+    now = timezone.now()
+    is_good = invitation is not None and invitation.is_open and invitation.expires_at > now
+    if invitation is None or not is_good or tenant.suspended_at is not None:
+        raise InvitationInvalid
+    if Membership.objects.filter(tenant=tenant, user_id=user_id).exists():
+        raise AlreadyMember
+    invitation.accepted_at, invitation.accepted_by_id = now, user_id
+    invitation.save(update_fields=["accepted_at", "accepted_by", "updated_at"])
+    return Membership.objects.create(tenant=tenant, user_id=user_id, role=invitation.role)
+
+
+def _open() -> QuerySet[Invitation]:
+    return Invitation.objects.filter(tenant_id=current_tenant_id(), accepted_at=None, revoked_at=None)
+
+
+def _get_open(invitation_id: UUID) -> Invitation:
+    invitation = Invitation.objects.filter(tenant_id=current_tenant_id(), pk=invitation_id).first()
+    if invitation is None:
+        raise NotFound
+    if not invitation.is_open:
+        raise InvitationClosed
+    return invitation
+
+
+def _hash_of(token: str) -> str:
+    # 256 random bits need no slow hash.
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _send(invitation: Invitation, *, sender: Membership) -> None:
+    """Give the invitation a fresh token and another week, store it, and queue the message, in the sender's words."""
+    token = secrets.token_urlsafe(32)
+    invitation.token_hash = _hash_of(token)
+    invitation.expires_at = timezone.now() + settings.INVITATION_LIFETIME
+    invitation.sends += 1
+    invitation.save()
+    with translation.override(sender.user.language):
+        told = {
+            "person": sender.user.get_full_name() or sender.user.email,
+            "tenant": sender.tenant.name,
+            "url": f"{settings.FRONTEND_URL}/accept-invitation?token={token}",
+        }
+        text = _("%(person)s invites you to %(tenant)s: %(url)s") % told
+        queue_message(
+            channel="email" if invitation.email else "sms",
+            to=invitation.email or invitation.phone,
+            subject=(_("Invitation to %(tenant)s") % told)[:200] if invitation.email else "",
+            text=text,
+            key=f"invitation:{invitation.pk}:{invitation.sends}",
+        )

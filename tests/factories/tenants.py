@@ -1,0 +1,68 @@
+"""What a tenant has besides its owner."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from rest_framework.test import APIClient
+
+from apps.accounts.services.sessions import switch_tenant
+from apps.accounts.tokens import read_access
+from apps.messaging.models import Message
+from apps.tenants.models import ApiKey, Invitation, Membership
+from apps.tenants.services.api_keys import create_api_key
+from apps.tenants.services.invitations import invite
+from core.tenancy import tenant_scope, tenant_transaction
+from tests.factories.accounts import Member, make_member
+
+_numbers = count(1)
+
+
+def add_member(owner: Member, role: str = Membership.Role.MEMBER, *, first_name: str = "") -> Member:
+    """Another person, with `role` in `owner`'s tenant, whose session is in that tenant."""
+    person = make_member()
+    if first_name:
+        person.user.first_name = first_name
+        person.user.save()
+    Membership.objects.create(tenant_id=owner.tenant_id, user=person.user, role=role)
+    session_id = read_access(person.tokens.access).session_id
+    _principal, tokens = switch_tenant(session_id=session_id, user_id=person.user.pk, tenant_id=owner.tenant_id)
+    return Member(person.user, owner.tenant_id, tokens)
+
+
+def membership_of(member: Member) -> Membership:
+    """The membership of `member` in the tenant that their session is in."""
+    return Membership.objects.get(tenant_id=member.tenant_id, user=member.user)
+
+
+def make_invitation(member: Member, *, email: str = "") -> Invitation:
+    """An open invitation to `member`'s tenant."""
+    with tenant_scope(member.tenant_id):
+        return invite(actor_id=member.user.pk, email=email or f"invited{next(_numbers)}@example.com", role="member")
+
+
+def messages_of(member: Member) -> list[Message]:
+    """What was queued for sending in `member`'s tenant, oldest first."""
+    with tenant_scope(member.tenant_id), tenant_transaction():
+        return list(Message.objects.order_by("created_at"))
+
+
+def tokens_sent(member: Member) -> list[str]:
+    """The tokens of the invitations to `member`'s tenant: from the messages, for nothing else has them."""
+    texts = [message.text for message in messages_of(member) if message.key.startswith("invitation:")]
+    return [text.rpartition("token=")[2] for text in texts]
+
+
+def make_api_key(member: Member, *scopes: str, **fields: Any) -> tuple[ApiKey, str]:
+    """A key of `member`'s tenant in their name, and its text."""
+    with tenant_scope(member.tenant_id):
+        wish = {"name": "Zapier", "scopes": scopes or ("payments:read", "payments:write")} | fields
+        return create_api_key(actor_id=member.user.pk, **wish)
+
+
+def key_client(text: str) -> APIClient:
+    """A machine that shows this key."""
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Api-Key {text}")
+    return client
