@@ -15,6 +15,7 @@ from apps.payments.serializers import PaymentFilterInput, PaymentOutput, StartPa
 from apps.payments.services.callbacks import CALLBACK_REFUSALS, receive_callback
 from apps.payments.services.payments import START_REFUSALS, start_payment
 from apps.tenants.permissions import HasScope, IsTenantMember, NotAMember, ScopeMissing, TenantSuspended
+from apps.tenants.services.api_keys import ApiKeyInvalid
 from core.idempotency.decorator import idempotent
 from core.openapi import operation
 from core.pagination import paginated_response
@@ -56,7 +57,7 @@ class PaymentListView(APIView):
         is_page=True,
         message=_("Payments."),
         example=SETTLED_EXAMPLE,
-        errors=[NotAMember, TenantSuspended, ScopeMissing],
+        errors=[NotAMember, TenantSuspended, ScopeMissing, ApiKeyInvalid],
     )
     def get(self, request: Request) -> Response:
         filters = PaymentFilterInput.parse(request.query_params)
@@ -84,7 +85,7 @@ class PaymentListView(APIView):
         status=201,
         message=_("Payment started."),
         example=PAYMENT_EXAMPLE,
-        errors=[NotAMember, TenantSuspended, ScopeMissing, *START_REFUSALS],
+        errors=[NotAMember, TenantSuspended, ScopeMissing, ApiKeyInvalid, *START_REFUSALS],
     )
     @limited("payments_person", by=by_person)
     @idempotent
@@ -105,7 +106,7 @@ class PaymentDetailView(APIView):
         response=PaymentOutput,
         message=_("Payment."),
         example=SETTLED_EXAMPLE,
-        errors=[NotAMember, TenantSuspended, ScopeMissing],
+        errors=[NotAMember, TenantSuspended, ScopeMissing, ApiKeyInvalid],
     )
     def get(self, request: Request, payment_id: UUID) -> Response:
         return success_response(PaymentOutput(get_payment(payment_id=payment_id)).data, message=_("Payment."))

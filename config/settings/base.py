@@ -281,8 +281,8 @@ SPECTACULAR_SETTINGS = {
     # In the order in which a reader needs them.
     "TAGS": [
         {"name": "auth", "description": "Register, sign in, stay signed in, sign out."},
-        {"name": "tenants", "description": "Organisations: members, invitations, keys for machines."},
         {"name": "payments", "description": "Ask a customer's phone for money and follow what becomes of it."},
+        {"name": "tenants", "description": "Organisations: members, invitations, keys for machines."},
         {"name": "callbacks", "description": "For providers: where they report."},
         {"name": "health", "description": "For load balancers and for whoever looks around."},
     ],

@@ -30,6 +30,7 @@ class AcceptInvitationInput(InputSerializer):
 
 
 class InvitationOutput(serializers.ModelSerializer[Invitation]):
+    email = serializers.CharField(read_only=True, help_text="Empty when a phone was invited.")
     status = serializers.ChoiceField(choices=InvitationStatus.choices, read_only=True)
 
     class Meta:

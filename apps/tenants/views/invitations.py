@@ -126,8 +126,8 @@ class InvitationAcceptView(APIView):
         tag="tenants",
         summary="Accept an invitation",
         description=(
-            "Sign in or register first; your address need not be the invited one. The session stays where it is: "
-            "switch with `auth_switch_tenant`."
+            "Sign in or register first; your address need not be the invited one. The session stays where it is until "
+            "you switch."
         ),
         request=AcceptInvitationInput,
         request_examples={"From the link": {"token": TOKEN_EXAMPLE}},

@@ -49,7 +49,7 @@ class TenantListView(APIView):
         id="tenants_create",
         tag="tenants",
         summary="Create an organisation",
-        description="You become its owner. The session stays where it is: switch with `auth_switch_tenant`.",
+        description="You become its owner. The session stays where it is until you switch.",
         request=CreateTenantInput,
         request_examples={"Shop": {"name": "Duka la Asha"}},
         response=MyTenantOutput,
