@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import schemathesis
+from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished, request_started
-from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections
 from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, settings
@@ -173,7 +173,7 @@ def test_a_real_refusal_is_one_that_the_schema_lists(member):
 # --- Schemathesis ----------------------------------------------------------------------------------------------------
 
 FUZZED = schemathesis.openapi.from_dict(SCHEMA)
-FUZZED.app = get_wsgi_application()
+FUZZED.app = WSGIHandler()
 
 
 @pytest.fixture

@@ -130,7 +130,7 @@ def test_an_email_address_loses_its_name(before, email, after):
 
     told = redact(f"{before}{email}{after}")
 
-    assert f"{name}@" not in told
+    assert f"{name}@" not in told or name == "*"
     assert domain in told or "*" in told
 
 

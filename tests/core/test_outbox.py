@@ -20,7 +20,7 @@ from core import context
 from core.outbox import relay, tasks
 from core.outbox.models import OutboxEvent
 from core.outbox.publisher import NoTransaction, publish
-from core.outbox.relay import MAX_ATTEMPTS, RetryLater, backoff, claim, deliver, replay
+from core.outbox.relay import MAX_ATTEMPTS, MAX_LEASED, RetryLater, backoff, claim, deliver, replay
 from core.tenancy import find_current_tenant_id, tenant_scope
 from tests.core import subscribers
 from tests.core.subscribers import behave, heard
@@ -432,7 +432,7 @@ def in_threads(count: int, work: Any) -> list[Any]:
 def test_four_relays_never_claim_one_row_twice(monkeypatch):
     monkeypatch.setattr(relay, "MAX_LEASED", 1000)
     with transaction.atomic():
-        for number in range(300):
+        for number in range(MAX_LEASED - 20):
             publish("thing.happened", {"what": number})
     barrier = threading.Barrier(4)
 
@@ -445,7 +445,20 @@ def test_four_relays_never_claim_one_row_twice(monkeypatch):
 
     taken = [row_id for mine in in_threads(4, claim_until_nothing_is_left) for row_id in mine]
 
-    assert len(taken) == len(set(taken)) == 300
+    assert len(taken) == len(set(taken)) == MAX_LEASED - 20
+
+
+def test_no_more_is_claimed_than_workers_can_carry_before_the_leases_run_out(db, settings):
+    with transaction.atomic():
+        for number in range(MAX_LEASED + 20):
+            publish("thing.happened", {"what": number})
+    claimed = [each for _ in range(20) for each in claim(20)]
+
+    assert len(claimed) == MAX_LEASED
+    deliver(*claimed[0])
+    assert claim(20)
+    with later(settings.OUTBOX_LEASE_SECONDS + 1):
+        assert len(claim(20)) == 20
 
 
 @pytest.mark.postgresql

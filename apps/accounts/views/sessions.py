@@ -191,7 +191,7 @@ class SessionListView(APIView):
         summary="Where am I signed in?",
         response=SessionOutput(many=True),
         message=_("Your sessions."),
-        example=SESSION_EXAMPLE,
+        example=SESSION_EXAMPLE,  # of one row: drf-spectacular makes the list
         errors=SESSION_REFUSALS,
     )
     def get(self, request: Request) -> Response:
