@@ -23,7 +23,7 @@ run: setup-local ## set up and start everything on this computer (PORT=8000 WEB_
 	@exec $(BIN)/python -m tools.dev --port $(PORT) --workers $(WEB_WORKERS)
 
 test: setup-dev ## the whole suite on real PostgreSQL and Redis (ARGS="-k name" to choose)
-	@ENV_FILE= exec $(BIN)/python -m tools.services -- $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup $(ARGS)
+	@ENV_FILE= exec $(BIN)/python -m tools.services -- $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(ARGS)
 
 demo: setup-local ## play a frontend over HTTP, step by step, against BASE_URL or a server of its own
 	@exec $(BIN)/python -m tools.demo --base-url $(BASE_URL)

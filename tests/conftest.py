@@ -15,15 +15,13 @@ from tests.factories.accounts import Member, make_member
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    _keep_stacks_together(items)
+    _put_stacks_first(items)
     _leave_out_postgresql(config, items)
 
 
-def _keep_stacks_together(items: list[pytest.Item]) -> None:
-    """Whole stacks are shared by the tests of one process: with several, all of these tests belong to the same."""
-    for item in items:
-        if item.get_closest_marker("stack") is not None:
-            item.add_marker(pytest.mark.xdist_group("stack"))
+def _put_stacks_first(items: list[pytest.Item]) -> None:
+    """Tests of whole processes mostly wait: begun first, the rest fits into the time that they leave."""
+    items.sort(key=lambda item: item.get_closest_marker("stack") is None)
 
 
 def _leave_out_postgresql(config: pytest.Config, items: list[pytest.Item]) -> None:

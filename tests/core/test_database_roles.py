@@ -80,7 +80,6 @@ def counted(sql: str) -> int:
         return int(cursor.fetchone()[0])
 
 
-@pytest.mark.xdist_group("database roles")  # they belong to the whole server
 class TestOnPostgresql:
     pytestmark = postgresql
 
