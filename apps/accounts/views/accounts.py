@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from rest_framework.request import Request
@@ -18,6 +21,8 @@ from core.openapi import operation
 from core.response_wrapper import success_response
 from core.throttling.limits import Throttled
 from core.views import APIView
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class RegisterView(PublicAuthView):
@@ -48,6 +53,21 @@ class RegisterView(PublicAuthView):
         return sign_in(request, user, transport, message=_("Welcome."), status=201)
 
 
+def _profile_change(id: str) -> Callable[[F], F]:
+    """One operation under three addresses."""
+    return operation(
+        id=id,
+        tag="auth",
+        summary="Change my names or my language",
+        request=UpdateProfileInput,
+        request_examples={"Swahili": {"language": "sw"}},
+        response=MeOutput,
+        message=_("Saved."),
+        example=ME_EXAMPLE,
+        errors=SESSION_REFUSALS,
+    )
+
+
 class MeView(APIView):
     @operation(
         id="auth_me",
@@ -61,17 +81,7 @@ class MeView(APIView):
     def get(self, request: Request) -> Response:
         return success_response(MeOutput(principal_of(request)).data, message=_("This is you."))
 
-    @operation(
-        id="auth_update_me",
-        tag="auth",
-        summary="Change my names or my language",
-        request=UpdateProfileInput,
-        request_examples={"Swahili": {"language": "sw"}},
-        response=MeOutput,
-        message=_("Saved."),
-        example=ME_EXAMPLE,
-        errors=SESSION_REFUSALS,
-    )
+    @_profile_change("auth_update_me")
     def patch(self, request: Request) -> Response:
         return _update(request)
 
@@ -79,31 +89,11 @@ class MeView(APIView):
 class UpdateProfileView(APIView):
     """The same under the name that older frontends know."""
 
-    @operation(
-        id="auth_update_profile",
-        tag="auth",
-        summary="Change my names or my language (as PATCH /auth/me/)",
-        request=UpdateProfileInput,
-        request_examples={"Swahili": {"language": "sw"}},
-        response=MeOutput,
-        message=_("Saved."),
-        example=ME_EXAMPLE,
-        errors=SESSION_REFUSALS,
-    )
+    @_profile_change("auth_update_profile")
     def put(self, request: Request) -> Response:
         return _update(request)
 
-    @operation(
-        id="auth_patch_profile",
-        tag="auth",
-        summary="Change my names or my language (as PATCH /auth/me/)",
-        request=UpdateProfileInput,
-        request_examples={"Swahili": {"language": "sw"}},
-        response=MeOutput,
-        message=_("Saved."),
-        example=ME_EXAMPLE,
-        errors=SESSION_REFUSALS,
-    )
+    @_profile_change("auth_patch_profile")
     def patch(self, request: Request) -> Response:
         return _update(request)
 
