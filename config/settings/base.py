@@ -242,6 +242,8 @@ RATE_LIMITS: dict[str, tuple[int, timedelta]] = {
     "password_person": (5, timedelta(minutes=15)),
     # Confirmation mails that a person sends to themselves.
     "link_person": (5, timedelta(hours=1)),
+    # Each is a mail or a text to a stranger, and a text costs money.
+    "invitations_person": (30, timedelta(hours=1)),
     # Each is a push to somebody's phone. A shop that sells more than one thing a second sets PAYMENTS_PER_MINUTE.
     "payments_person": (env.int("PAYMENTS_PER_MINUTE", default=60), timedelta(minutes=1)),
 }

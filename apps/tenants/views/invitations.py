@@ -27,6 +27,7 @@ from apps.tenants.views.tenants import MY_TENANT_EXAMPLE
 from core.openapi import operation
 from core.pagination import paginated_response
 from core.response_wrapper import success_response
+from core.throttling.decorator import by_person, limited
 from core.views import APIView
 
 INVITATION_EXAMPLE = {
@@ -77,6 +78,7 @@ class InvitationListView(APIView):
         example=INVITATION_EXAMPLE,
         errors=[NotAMember, TenantSuspended, *INVITE_REFUSALS],
     )
+    @limited("invitations_person", by=by_person)
     def post(self, request: Request) -> Response:
         data = InviteInput.parse(request.data)
         invitation = invite(actor_id=request.auth.user.pk, **data)
@@ -111,6 +113,7 @@ class InvitationResendView(APIView):
         example=INVITATION_EXAMPLE | {"sends": 2},
         errors=[NotAMember, TenantSuspended, *CHANGE_REFUSALS],
     )
+    @limited("invitations_person", by=by_person)
     def post(self, request: Request, invitation_id: UUID) -> Response:
         invitation = resend_invitation(actor_id=request.auth.user.pk, invitation_id=invitation_id)
         return success_response(InvitationOutput(invitation).data, message=_("Sent again."))

@@ -310,3 +310,18 @@ def test_of_two_people_with_one_token_one_gets_in():
 
     assert sorted(outcomes) == ["in", "out"]
     assert Membership.objects.filter(tenant_id=owner.tenant_id).count() == 2
+
+
+@pytest.mark.django_db
+def test_whoever_invites_too_many_is_slowed_down_before_texts_cost_money(settings):
+    settings.RATE_LIMITS = settings.RATE_LIMITS | {"invitations_person": (2, timedelta(hours=1))}
+    member = make_member()
+    client = member.client()
+
+    answers = [
+        client.post("/api/v1/tenants/invitations/", {"email": f"limited{number}@example.com"}, format="json")
+        for number in range(3)
+    ]
+
+    assert [answer.status_code for answer in answers] == [201, 201, 429]
+    assert len(tokens_sent(member)) == 2
