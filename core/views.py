@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from rest_framework import views
@@ -14,6 +15,7 @@ from rest_framework.request import Request
 
 from core import tenancy
 from core.crash import crash_point
+from core.parsers import PayloadTooLarge
 from core.throttling.decorator import spend_limits_of
 
 
@@ -70,3 +72,11 @@ class APIView(views.APIView):
             response = self.handle_exception(exc)
         self.response = self.finalize_response(api_request, response, *args, **kwargs)
         return self.response
+
+
+def read_callback(request: Request) -> tuple[bytes, dict[str, str]]:
+    """A provider's callback as it arrived: the exact bytes, and headers with lower-case names. Or `PayloadTooLarge`."""
+    body: bytes = request.body
+    if len(body) > settings.CALLBACK_MAX_BODY_BYTES:
+        raise PayloadTooLarge
+    return body, {name.lower(): value for name, value in request.headers.items()}

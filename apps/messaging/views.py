@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
 from rest_framework.permissions import AllowAny
@@ -13,7 +12,7 @@ from apps.messaging.services.messages import REPORT_REFUSALS, receive_report
 from core.openapi import operation
 from core.parsers import PayloadTooLarge
 from core.response_wrapper import success_response
-from core.views import APIView
+from core.views import APIView, read_callback
 
 
 class DeliveryReportView(APIView):
@@ -32,9 +31,6 @@ class DeliveryReportView(APIView):
         errors=[*REPORT_REFUSALS, PayloadTooLarge],
     )
     def post(self, request: Request, gateway: str, token: str) -> Response:
-        body = request.body
-        if len(body) > settings.CALLBACK_MAX_BODY_BYTES:
-            raise PayloadTooLarge
-        headers = {name.lower(): value for name, value in request.headers.items()}
+        body, headers = read_callback(request)
         receipt = receive_report(gateway=gateway, token=token, body=body, headers=headers)
         return success_response(receipt, message=_("Received."))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
@@ -22,7 +21,7 @@ from core.pagination import paginated_response
 from core.parsers import PayloadTooLarge
 from core.response_wrapper import success_response
 from core.throttling.decorator import by_person, limited
-from core.views import APIView
+from core.views import APIView, read_callback
 
 PAYMENT_EXAMPLE = {
     "id": "0f8d1a52-3f6b-4d0e-8a53-6a5e4f0f2b77",
@@ -127,9 +126,6 @@ class GatewayCallbackView(APIView):
         errors=[*CALLBACK_REFUSALS, PayloadTooLarge],
     )
     def post(self, request: Request, gateway: str, token: str) -> Response:
-        body = request.body
-        if len(body) > settings.CALLBACK_MAX_BODY_BYTES:
-            raise PayloadTooLarge
-        headers = {name.lower(): value for name, value in request.headers.items()}
+        body, headers = read_callback(request)
         receive_callback(gateway=gateway, token=token, body=body, headers=headers)
         return success_response(message=_("Received."))

@@ -9,14 +9,11 @@ from django.conf import settings
 from django.utils import timezone
 
 from core.idempotency.models import IdempotencyKey
+from core.purge import delete_in_batches
 
 
 @shared_task
 def purge_idempotency_keys_task() -> None:
     """Forget answers older than `IDEMPOTENCY_KEEP_HOURS`, a thousand at a time."""
     limit = timezone.now() - timedelta(hours=settings.IDEMPOTENCY_KEEP_HOURS)
-    while True:
-        batch = list(IdempotencyKey.objects.filter(created_at__lt=limit).values_list("pk", flat=True)[:1000])
-        if not batch:
-            return
-        IdempotencyKey.objects.filter(pk__in=batch).delete()
+    delete_in_batches(IdempotencyKey.objects.filter(created_at__lt=limit))

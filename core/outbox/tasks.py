@@ -16,6 +16,7 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from core.outbox import relay
 from core.outbox.models import OutboxEvent
+from core.purge import delete_in_batches
 
 logger = logging.getLogger("faraja.outbox")
 _stop = threading.Event()
@@ -53,8 +54,4 @@ def _stop_relay(**_kwargs: object) -> None:
 def purge_outbox_task() -> None:
     """Delete delivered events older than `OUTBOX_KEEP_DONE_DAYS`, a thousand at a time."""
     limit = timezone.now() - timedelta(days=settings.OUTBOX_KEEP_DONE_DAYS)
-    while True:
-        batch = list(OutboxEvent.objects.filter(done_at__lt=limit).values_list("pk", flat=True)[:1000])
-        if not batch:
-            return
-        OutboxEvent.objects.filter(pk__in=batch).delete()
+    delete_in_batches(OutboxEvent.objects.filter(done_at__lt=limit))

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from celery import shared_task
 
+from core.purge import delete_in_batches
 from core.throttling.models import RateBucket
 
 # The database's clock may differ from this computer's by less than this.
@@ -17,6 +18,5 @@ SLACK = timedelta(hours=1)
 def purge_rate_buckets_task() -> None:
     """Delete buckets that are full again, a thousand at a time; a missing row means the same."""
     limit = time.time_ns() // 1000 - SLACK // timedelta(microseconds=1)
-    while batch := list(RateBucket.objects.filter(full_at__lt=limit).values_list("pk", flat=True)[:1000]):
-        # The condition again: somebody may have drawn from one of them since.
-        RateBucket.objects.filter(pk__in=batch, full_at__lt=limit).delete()
+    # The condition is asked again with each batch: somebody may have drawn from one of them since.
+    delete_in_batches(RateBucket.objects.filter(full_at__lt=limit))

@@ -23,6 +23,7 @@ from apps.accounts.selectors import find_user_by_email
 from apps.accounts.services.passwords import check_own_password, set_password
 from core.exceptions import RuleViolated
 from core.outbox.publisher import publish
+from core.purge import delete_in_batches
 from core.throttling.limits import spend
 
 Purpose = EmailLink.Purpose
@@ -143,9 +144,7 @@ def _use(token: str, *purposes: str) -> EmailLink:
 
 def purge_links() -> None:
     """Forget links that expired a month ago, a thousand at a time."""
-    old = EmailLink.objects.filter(expires_at__lt=timezone.now() - timedelta(days=30))
-    while batch := list(old.values_list("pk", flat=True)[:1000]):
-        EmailLink.objects.filter(pk__in=batch).delete()
+    delete_in_batches(EmailLink.objects.filter(expires_at__lt=timezone.now() - timedelta(days=30)))
 
 
 @transaction.atomic

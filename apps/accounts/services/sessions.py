@@ -24,6 +24,7 @@ from apps.tenants.selectors.tenants import find_first_tenant, get_my_tenant
 from core.client_address import client_key
 from core.crash import crash_point
 from core.exceptions import NotAuthenticated, NotFound
+from core.purge import delete_in_batches
 from core.throttling.limits import spend
 
 logger = logging.getLogger("faraja.security")
@@ -194,9 +195,4 @@ def _principal(session_id: UUID) -> Principal:
 
 def purge_sessions() -> int:
     """Delete sessions past their absolute limit, a thousand at a time; returns how many."""
-    removed = 0
-    while batch := list(
-        AuthSession.objects.filter(absolute_expires_at__lt=timezone.now()).values_list("pk", flat=True)[:1000]
-    ):
-        removed += AuthSession.objects.filter(pk__in=batch).delete()[0]
-    return removed
+    return delete_in_batches(AuthSession.objects.filter(absolute_expires_at__lt=timezone.now()))

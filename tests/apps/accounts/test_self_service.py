@@ -15,6 +15,8 @@ from rest_framework.test import APIClient
 from apps.accounts.models import AuthSession, EmailLink, User
 from apps.accounts.services.links import issue_reset_link, send_link, token_of
 from apps.accounts.services.passwords import tell_password_changed
+from apps.accounts.services.sessions import open_session
+from apps.accounts.tasks import purge_sessions_task
 from core.outbox.models import OutboxEvent
 from tests.factories.accounts import PASSWORD, Member, make_member
 
@@ -326,3 +328,22 @@ def test_the_links_token_is_a_function_of_its_row(member):
     token = mailed_token()
 
     assert token_of(EmailLink.objects.get(purpose="reset_password")) == token
+
+
+def test_housekeeping_forgets_only_what_can_never_be_used_again(member):
+    kept = AuthSession.objects.get()
+    old = open_session(user=member.user, transport="body")[0].session
+    AuthSession.objects.filter(pk=old.pk).update(absolute_expires_at=datetime.now(UTC) - timedelta(minutes=1))
+    fresh, ancient = (
+        EmailLink.objects.create(
+            user=member.user, purpose="verify_email", email="a@example.com", expires_at=datetime.now(UTC) - age
+        )
+        for age in (timedelta(days=29), timedelta(days=31))
+    )
+
+    purge_sessions_task()
+
+    assert list(AuthSession.objects.values_list("pk", flat=True)) == [kept.pk]
+    links = set(EmailLink.objects.values_list("pk", flat=True))
+    assert fresh.pk in links
+    assert ancient.pk not in links
