@@ -14,6 +14,7 @@ urlpatterns = [
     path("auth/me/", accounts.MeView.as_view()),
     path("auth/update-profile/", accounts.UpdateProfileView.as_view()),
     path("auth/change-password/", passwords.ChangePasswordView.as_view()),
+    path("auth/reauthenticate/", passwords.ReauthenticateView.as_view()),
     path("auth/reset-password/", passwords.ResetPasswordView.as_view()),
     path("auth/reset-password-confirm/", passwords.ConfirmResetView.as_view()),
     path("auth/verify-email/", links.VerifyEmailView.as_view()),

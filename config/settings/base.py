@@ -132,6 +132,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounts.User"
 APPEND_SLASH = False  # a redirect would drop the body of a POST; an unknown path is a 404 in the envelope
 SILENCED_SYSTEM_CHECKS = [
+    "auth.E003",  # an e-mail address is unique once it is proven; by name Django gets its holder
     "security.W004",  # HSTS is set in prod.py, and only there
 ]
 
@@ -231,8 +232,10 @@ RATE_LIMITS: dict[str, tuple[int, timedelta]] = {
     # Wrong passwords from one address, for any accounts: what makes trying one password on many people slow. Not less,
     # because a whole office or a mobile operator's customers may share an address.
     "login_client": (10, timedelta(minutes=1)),
-    # Registrations from one address. Each costs a password hash, a tenant, and tells whether an e-mail is taken.
+    # Registrations from one address. Each costs password hashes and a tenant.
     "register_client": (10, timedelta(hours=1)),
+    # Registrations with one e-mail address: each is a mail to it, and a guess at the password of whoever has it.
+    "register_account": (5, timedelta(hours=1)),
     # A session needs one refresh in a quarter of an hour; many tabs that wake together need a few more.
     "refresh_session": (60, timedelta(minutes=1)),
     # Mails with a reset link: to one account, and asked for from one address.
@@ -324,6 +327,8 @@ AUTH_SESSION_LIFETIME = timedelta(days=90)  # absolute
 # Two tabs may refresh with the same token; within this time the second gets the first one's successor.
 AUTH_REFRESH_GRACE = timedelta(seconds=10)
 AUTH_COOKIE_SECURE = True
+# How long a proof of identity in a session is fresh enough for what a stolen token must not be able to do.
+AUTH_STEP_UP_LIFETIME = timedelta(minutes=10)
 # How long mailed links are good, by purpose.
 AUTH_LINK_LIFETIME = {
     "verify_email": timedelta(days=3),

@@ -114,6 +114,7 @@ RIGHT = {
     ("ChangePasswordView", "POST"): Right(
         body=lambda _: {"current_password": PASSWORD, "new_password": "chai-na-kahawa-8"}
     ),
+    ("ReauthenticateView", "POST"): Right(body=lambda _: {"password": PASSWORD}),
     ("ResetPasswordView", "POST"): Right(body=lambda member: {"email": member.user.email}),
     ("ConfirmResetView", "POST"): Right(
         body=lambda member: {"token": a_link(member, EmailLink.Purpose.RESET_PASSWORD), "password": "chai-na-kahawa-8"}

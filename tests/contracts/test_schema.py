@@ -153,7 +153,6 @@ def refusals_of_main_operations(member: Member) -> Iterator[tuple[str, str, Any]
     yield "post", "/api/v1/auth/refresh/", ask(nobody, "POST", "/api/v1/auth/refresh/", {"refresh": "x"})
     yield "post", "/api/v1/auth/refresh/", ask(nobody, "POST", "/api/v1/auth/refresh/", {})
     register = {"email": member.user.email, "password": PASSWORD}
-    yield "post", "/api/v1/auth/register/", ask(nobody, "POST", "/api/v1/auth/register/", register)
     yield "post", "/api/v1/auth/register/", ask(nobody, "POST", "/api/v1/auth/register/", register | {"password": "a"})
     yield "get", "/api/v1/auth/me/", ask(quiet_client(), "GET", "/api/v1/auth/me/", HTTP_AUTHORIZATION="Bearer x")
 

@@ -50,15 +50,29 @@ def test_registration_signs_in_and_makes_a_personal_tenant(client):
 
 
 @pytest.mark.parametrize("email", ["asha@example.com", "ASHA@Example.com", " asha@example.com "])
-def test_an_e_mail_address_registers_once_whatever_its_case(client, email):
-    post(client, "register", registration())
+def test_registering_again_with_the_password_signs_in_to_the_same_account(client, email):
+    first = post(client, "register", registration())
 
-    response = post(client, "register", registration(email=email))
+    again = post(client, "register", registration(email=email))
 
-    assert response.status_code == 422
-    assert response.json()["code"] == "email_taken"
-    assert "email" in response.json()["errors"]
+    assert again.status_code == 201
+    assert again.json()["data"]["user"] == first.json()["data"]["user"]
     assert User.objects.count() == Tenant.objects.count() == Membership.objects.count() == 1
+
+
+def test_a_stranger_who_registers_a_known_address_gets_an_account_that_sees_nothing_of_it(client):
+    owner = make_member(email="asha@example.com")
+
+    response = post(client, "register", registration(password="nyingine-kabisa-8"))
+
+    assert response.status_code == 201
+    data = response.json()["data"]
+    assert data["user"]["email"] == "asha@example.com"
+    assert data["user"]["id"] != str(owner.user.pk)
+    assert data["tenant"]["id"] != str(owner.tenant_id)
+    for password, person in [(PASSWORD, str(owner.user.pk)), ("nyingine-kabisa-8", data["user"]["id"])]:
+        login = post(client, "login", {"email": "asha@example.com", "password": password})
+        assert login.json()["data"]["user"]["id"] == person
 
 
 @pytest.mark.parametrize("password", ["short7!", "12345678", "password", "asha@example.com"])
