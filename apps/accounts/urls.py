@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.accounts.views import accounts, links, passwords, sessions
+from apps.accounts.views import accounts, links, passwords, people, sessions
 
 urlpatterns = [
     path("auth/register/", accounts.RegisterView.as_view()),
@@ -20,4 +20,7 @@ urlpatterns = [
     path("auth/verify-email/", links.VerifyEmailView.as_view()),
     path("auth/resend-verification/", links.ResendVerificationView.as_view()),
     path("auth/change-email/", links.ChangeEmailView.as_view()),
+    path("users/", people.UserListView.as_view()),
+    path("users/me/", people.OwnUserView.as_view()),
+    path("users/<uuid:user_id>/", people.UserDetailView.as_view()),
 ]
