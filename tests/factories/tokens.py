@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import json
 from collections.abc import Callable
@@ -20,14 +19,22 @@ Signer = Callable[[bytes], bytes]
 SECRET = "bmV2ZXIgdXNlZCBhbnl3aGVyZSBidXQgaW4gdGVzdHMgb2Yga2V5cw"
 
 
-@lru_cache
-def rsa_key(bits: int = 2048, number: int = 0) -> rsa.RSAPrivateKey:
+def rsa_key(number: int = 0) -> rsa.RSAPrivateKey:
     """An RSA key; making one takes a while, so each `number` is made once."""
-    return rsa.generate_private_key(65537, bits)
+    return _make_rsa(number)
+
+
+def ed_key(number: int = 0) -> ed25519.Ed25519PrivateKey:
+    return _make_ed(number)
 
 
 @lru_cache
-def ed_key(number: int = 0) -> ed25519.Ed25519PrivateKey:
+def _make_rsa(number: int) -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 2048)
+
+
+@lru_cache
+def _make_ed(number: int) -> ed25519.Ed25519PrivateKey:
     return ed25519.Ed25519PrivateKey.generate()
 
 
@@ -55,7 +62,7 @@ def ed_entry(kid: str, number: int = 0, **more: str) -> dict[str, str]:
 
 
 def rs_entry(kid: str, number: int = 0, **more: str) -> dict[str, str]:
-    return {"kid": kid, "alg": "RS256", "key": private_text(rsa_key(number=number)), **more}
+    return {"kid": kid, "alg": "RS256", "key": private_text(rsa_key(number)), **more}
 
 
 def ring(*entries: dict[str, str]) -> str:
@@ -63,9 +70,9 @@ def ring(*entries: dict[str, str]) -> str:
     return json.dumps(entries)
 
 
-def hs256(secret: str | bytes) -> Signer:
+def hs256(secret: str | bytes, alg: str = "HS256") -> Signer:
     raw = secret.encode() if isinstance(secret, str) else secret
-    return lambda told: hmac.new(raw, told, hashlib.sha256).digest()
+    return lambda told: hmac.new(raw, told, f"sha{alg.removeprefix('HS')}").digest()
 
 
 def eddsa(key: ed25519.Ed25519PrivateKey) -> Signer:
