@@ -18,7 +18,9 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.apps import apps
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import connections
 from django.utils import timezone
@@ -300,3 +302,11 @@ def test_keys_are_parsed_once(settings):
 
     assert token_backend.current_ring() is token_backend.current_ring()
     assert token_backend.current_backend() is token_backend.current_backend()
+
+
+def test_a_ring_that_cannot_be_used_stops_the_start(settings):
+    """Not the first login: the app looks at it when it is loaded, in development too."""
+    settings.JWT_KEYS = ring(hs_entry("a", retire_at="soon"))
+
+    with pytest.raises(ImproperlyConfigured, match="key a: its retire_at must be a time with its zone"):
+        apps.get_app_config("accounts").ready()
