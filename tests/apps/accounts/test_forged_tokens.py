@@ -213,6 +213,7 @@ def _odd_claims(claims: dict[str, Any]) -> dict[str, str]:
     found["expired"] = changed(exp=now - 60, iat=now - 3600)
     found["expired long ago"] = changed(exp=1)
     found["sid of nobody"] = changed(sid=NOBODY)
+    found["good and too long"] = changed(padding="x" * 4096)
     twice = json.dumps(claims)[:-1].encode()
     found["claims: sub twice"] = seal(
         HS | WELL_FORMED, twice + b',"sub":"' + claims["sub"].encode() + b'"}', hs256(SECRET)
