@@ -36,12 +36,14 @@ CANARY = "canary of another tenant"
 
 # Successes that are not the envelope, and why.
 OTHER_SUCCESSES = {
+    "JwksView": "a JWK Set (RFC 7517), which libraries read as it is",
     "SchemaView": "an OpenAPI document is its own format",
     "SwaggerView": "a page for people",
     "RedocView": "a page for people",
 }
 # Routes that the schema does not list, and why.
 UNDOCUMENTED = {
+    "JwksView": "a document of a standard, which describes itself",
     "SchemaView": "the schema does not describe where it stands",
     "SwaggerView": "a page for people",
     "RedocView": "a page for people",
@@ -172,6 +174,7 @@ RIGHT = {
     ("RootView", "GET"): Right(),
     ("LiveView", "GET"): Right(),
     ("ReadyView", "GET"): Right(),
+    ("JwksView", "GET"): Right(),
     ("SchemaView", "GET"): Right(),
     ("SwaggerView", "GET"): Right(),
     ("RedocView", "GET"): Right(),
