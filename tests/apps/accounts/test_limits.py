@@ -77,6 +77,7 @@ def statuses(responses) -> list[int]:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("is_registered", [True, False])
+@pytest.mark.invariant("I53")
 def test_of_a_hundred_guesses_at_once_exactly_five_are_looked_at(spy, is_registered):
     email = fresh_email()
     if is_registered:
@@ -112,6 +113,7 @@ def test_while_redis_is_away_fewer_guesses_are_looked_at_and_none_is_an_error(sp
 
 
 @pytest.mark.django_db
+@pytest.mark.invariant("I52")
 def test_known_and_unknown_addresses_are_refused_alike():
     known, unknown, address = make_member(email=fresh_email()).user.email, fresh_email(), fresh_address()
     answers = []
@@ -158,6 +160,7 @@ def test_a_right_password_does_not_forgive_the_wrong_ones():
 
 
 @pytest.mark.django_db
+@pytest.mark.invariant("I53")
 def test_a_person_whose_account_is_under_attack_still_signs_in_where_they_did_before():
     email, home = make_member(email=fresh_email()).user.email, fresh_address()
     assert login(email, PASSWORD, address=home).status_code == 200
@@ -189,6 +192,7 @@ def test_a_deactivated_account_is_no_way_around_the_limit():
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.invariant("I53")
 def test_one_address_tries_ten_accounts(spy):
     address = fresh_address()
 
@@ -200,6 +204,7 @@ def test_one_address_tries_ten_accounts(spy):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("proxies", [0, 1, 2])
+@pytest.mark.invariant("I53")
 def test_a_hundred_forged_addresses_are_one_address(spy, settings, proxies):
     settings.NUM_PROXIES = proxies
     peer, mine = fresh_address(), fresh_address()
@@ -317,6 +322,7 @@ def start(client: APIClient, **changes: str):
 
 
 @pytest.mark.django_db
+@pytest.mark.invariant("I53")
 def test_payments_are_limited_per_person_and_refused_ones_count(settings):
     settings.RATE_LIMITS = base.RATE_LIMITS | {"payments_person": (6, HOUR)}
     member, other = make_member(), make_member()
