@@ -13,6 +13,8 @@ from core.tenancy import outside_tenants, tenant_scope
 from tests.e2e.kits import kit, postgresql_kit, sqlite_kit  # noqa: F401  fixtures of e2e/ and chaos/, one kit for both
 from tests.factories.accounts import Member, make_member
 
+pytest_plugins = ["tests.figures"]
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     _put_stacks_first(items)

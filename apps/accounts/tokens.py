@@ -38,10 +38,17 @@ class TokenInvalid(NotAuthenticated):
 
 
 class TokenExpired(NotAuthenticated):
-    """The access token is older than 15 minutes: refresh and repeat. For a refresh token: sign in."""
+    """The access token is older than 15 minutes: refresh and repeat."""
 
     code = "token_expired"
     message = _("This token has expired.")
+
+
+class SessionExpired(NotAuthenticated):
+    """Not used for 14 days, or 90 days old."""
+
+    code = "session_expired"
+    message = _("This session has expired. Please sign in again.")
 
 
 class SessionToken(tokens.Token):
@@ -132,8 +139,11 @@ def read_access(raw: str) -> Claims:
 
 
 def read_refresh(raw: str) -> Claims:
-    """Verify a refresh token, or raise `TokenExpired` or `TokenInvalid`."""
-    return _read(RefreshToken, raw)
+    """Verify a refresh token, or raise `SessionExpired` (it lives as long as its session) or `TokenInvalid`."""
+    try:
+        return _read(RefreshToken, raw)
+    except TokenExpired:
+        raise SessionExpired from None
 
 
 def _read(kind: type[SessionToken], raw: str) -> Claims:

@@ -19,7 +19,6 @@ from apps.accounts.services.accounts import InvalidCredentials, check_credential
 from apps.accounts.services.sessions import (
     AccountInactive,
     RefreshReused,
-    SessionExpired,
     SessionRevoked,
     end_all_sessions,
     end_session,
@@ -30,6 +29,7 @@ from apps.accounts.services.sessions import (
 )
 from apps.accounts.tokens import (
     Claims,
+    SessionExpired,
     TokenExpired,
     TokenInvalid,
     TokenPair,
@@ -100,7 +100,6 @@ class RefreshView(PublicAuthView):
         errors=[
             NotAuthenticated,
             TokenInvalid,
-            TokenExpired,
             SessionRevoked,
             SessionExpired,
             RefreshReused,
