@@ -35,7 +35,7 @@ TENANT_NAMES = ("tenant", "tenant_id", "organisation", "organization", "org", "a
 HIDDEN_QUERIES = (
     *TENANT_NAMES,
     *("search", "q", "query", "filter", "ordering", "order_by", "sort", "id", "ids", "id__in", "user", "user_id"),
-    *("started_by", "expand", "include", "fields", "format", "limit", "offset", "page"),
+    *("started_by", "expand", "include", "fields", "format", "limit", "offset"),  # `page` is a parameter of every list
 )
 
 

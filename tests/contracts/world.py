@@ -97,7 +97,8 @@ def rows_of(model: Any, *members: Member) -> QuerySet[Any]:
         return Tenant.objects.filter(pk=members[0].tenant_id)
     manager = model.unscoped if issubclass(model, TenantModel) else model._base_manager
     if model is User:
-        found: QuerySet[Any] = manager.filter(pk__in=[member.user.pk for member in members])
+        people = Q(pk__in=[member.user.pk for member in members]) | Q(memberships__tenant=members[0].tenant_id)
+        found: QuerySet[Any] = manager.filter(pk__in=manager.filter(people).values("pk"))
         return found
     condition = Q()
     for name in _links(model):
