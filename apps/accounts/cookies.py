@@ -48,8 +48,9 @@ def csrf_cookie() -> str:
 
 def auth_path(request: Request) -> str:
     """The path of the auth endpoints as this client addresses them (`/api/v1/auth/`)."""
-    head, found, _tail = request.path.partition("/auth/")
-    return f"{head}{found}"
+    # Registering has a second address, `/api/v1/users/`.
+    head = request.path.partition("/auth/")[0].removesuffix("/users/")
+    return f"{head}/auth/"
 
 
 def set_cookies(request: Request, response: Response, session: AuthSession, tokens: TokenPair, csrf: str) -> None:

@@ -17,8 +17,16 @@ from apps.common.models import BaseModel
 class UserManager(BaseUserManager["User"]):
     """Users are known by e-mail, compared without regard to case."""
 
+    def holder_of(self, email: str) -> User | None:
+        """Whose address this is: who proved it; while nobody has, who claimed it first."""
+        proven_first = models.F("email_verified_at").asc(nulls_last=True)
+        return self.filter(email=email.strip().lower()).order_by(proven_first, "created_at", "pk").first()
+
     def get_by_natural_key(self, username: str | None) -> User:
-        return self.get(email=(username or "").strip().lower())
+        holder = self.holder_of(username or "")
+        if holder is None:
+            raise User.DoesNotExist
+        return holder
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
         user = self.model(email=email.strip().lower(), **fields)
@@ -27,13 +35,19 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
-        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+        """Somebody trusted: whoever can run this command has proven more than an address."""
+        fields = {"email_verified_at": timezone.now(), "is_staff": True, "is_superuser": True, **fields}
+        return self.create_user(email, password, **fields)
 
 
 class User(BaseModel, AbstractBaseUser, PermissionsMixin):
-    """A person. Signs in by e-mail."""
+    """A person. Signs in by e-mail.
 
-    email = models.EmailField(max_length=254, unique=True, help_text="Stored in lower case.")
+    An address is a claim until it is proven, and only one account can have proven it. So registering tells nobody
+    whether an address is known, and nobody keeps an address from its owner by registering first.
+    """
+
+    email = models.EmailField(max_length=254, help_text="Stored in lower case.")
     first_name = models.CharField(max_length=100, blank=True)
     last_name = models.CharField(max_length=100, blank=True)
     phone = models.CharField(max_length=16, blank=True, help_text="E.164. Unverified until the person proves it.")
@@ -51,8 +65,12 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
     class Meta:
         constraints = [
             # Unique means unique whatever the spelling, so nothing but lower case may get in, from anywhere.
-            models.CheckConstraint(condition=models.Q(email=Lower("email")), name="user_email_lower_case")
+            models.CheckConstraint(condition=models.Q(email=Lower("email")), name="user_email_lower_case"),
+            models.UniqueConstraint(
+                fields=["email"], condition=models.Q(email_verified_at__isnull=False), name="user_email_proven_once"
+            ),
         ]
+        indexes = [models.Index(fields=["email"], name="user_email")]
 
     def __str__(self) -> str:
         return self.email
@@ -92,6 +110,9 @@ class AuthSession(BaseModel):
     revoked_at = models.DateTimeField(null=True, blank=True)
     revoked_reason = models.CharField(max_length=20, choices=Reason.choices, blank=True)
     user_agent = models.CharField(max_length=300, blank=True)
+    authenticated_at = models.DateTimeField(
+        default=timezone.now, help_text="When the person last proved who they are, by more than a token."
+    )
     client_key = models.CharField(
         max_length=32,
         blank=True,

@@ -12,6 +12,8 @@ from apps.accounts.models import AuthSession, User
 from apps.tenants.selectors.members import role_subquery
 from core.client_address import client_key
 
+Claimants = tuple[User | None, User | None]
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
@@ -56,12 +58,32 @@ def list_live_sessions(*, user_id: UUID) -> QuerySet[AuthSession]:
 
 
 def find_user_by_email(*, email: str) -> User | None:
-    return User.objects.filter(email=email.strip().lower()).first()
+    """Whose address this is: who proved it; while nobody has, who claimed it first."""
+    return User.objects.holder_of(email)
+
+
+def list_claimants(*, email: str) -> Claimants:
+    """Who may sign in by this address: its holder, and the newest of the others who claim it."""
+    holder = User.objects.holder_of(email)
+    others = User.objects.filter(email=email.strip().lower())
+    if holder is not None:
+        others = others.exclude(pk=holder.pk)
+    return holder, others.order_by("-created_at", "-pk").first()
+
+
+def is_email_proven_by_another(*, user: User) -> bool:
+    """Whether the address that `user` claims belongs to somebody else for good."""
+    proven = User.objects.filter(email=user.email, email_verified_at__isnull=False)
+    return proven.exclude(pk=user.pk).exists()
 
 
 def is_known_client(*, email: str, client: str) -> bool:
-    """Whether the account of `email` has signed in from this network before (as long as the session is kept)."""
-    sessions = AuthSession.objects.filter(user__email=email, client_key=client_key(client))
+    """Whether the holder of `email` has signed in from this network before (as long as the session is kept).
+
+    The holder's sessions only: whoever merely claims the address must not get guesses of their own at its password.
+    """
+    holder = User.objects.holder_of(email)
+    sessions = AuthSession.objects.filter(user=holder, client_key=client_key(client))
     return sessions.exclude(revoked_reason=AuthSession.Reason.REUSE).exists()
 
 

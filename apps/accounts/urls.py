@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.accounts.views import accounts, links, passwords, sessions
+from apps.accounts.views import accounts, links, passwords, people, sessions
 
 urlpatterns = [
     path("auth/register/", accounts.RegisterView.as_view()),
@@ -14,9 +14,13 @@ urlpatterns = [
     path("auth/me/", accounts.MeView.as_view()),
     path("auth/update-profile/", accounts.UpdateProfileView.as_view()),
     path("auth/change-password/", passwords.ChangePasswordView.as_view()),
+    path("auth/reauthenticate/", passwords.ReauthenticateView.as_view()),
     path("auth/reset-password/", passwords.ResetPasswordView.as_view()),
     path("auth/reset-password-confirm/", passwords.ConfirmResetView.as_view()),
     path("auth/verify-email/", links.VerifyEmailView.as_view()),
     path("auth/resend-verification/", links.ResendVerificationView.as_view()),
     path("auth/change-email/", links.ChangeEmailView.as_view()),
+    path("users/", people.UserListView.as_view()),
+    path("users/me/", people.OwnUserView.as_view()),
+    path("users/<uuid:user_id>/", people.UserDetailView.as_view()),
 ]

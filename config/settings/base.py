@@ -132,6 +132,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounts.User"
 APPEND_SLASH = False  # a redirect would drop the body of a POST; an unknown path is a 404 in the envelope
 SILENCED_SYSTEM_CHECKS = [
+    "auth.E003",  # an e-mail address is unique once it is proven; by name Django gets its holder
     "security.W004",  # HSTS is set in prod.py, and only there
 ]
 
@@ -231,8 +232,10 @@ RATE_LIMITS: dict[str, tuple[int, timedelta]] = {
     # Wrong passwords from one address, for any accounts: what makes trying one password on many people slow. Not less,
     # because a whole office or a mobile operator's customers may share an address.
     "login_client": (10, timedelta(minutes=1)),
-    # Registrations from one address. Each costs a password hash, a tenant, and tells whether an e-mail is taken.
+    # Registrations from one address. Each costs password hashes and a tenant.
     "register_client": (10, timedelta(hours=1)),
+    # Registrations with one e-mail address: each is a mail to it, and a guess at the password of whoever has it.
+    "register_account": (5, timedelta(hours=1)),
     # A session needs one refresh in a quarter of an hour; many tabs that wake together need a few more.
     "refresh_session": (60, timedelta(minutes=1)),
     # Mails with a reset link: to one account, and asked for from one address.
@@ -324,6 +327,8 @@ AUTH_SESSION_LIFETIME = timedelta(days=90)  # absolute
 # Two tabs may refresh with the same token; within this time the second gets the first one's successor.
 AUTH_REFRESH_GRACE = timedelta(seconds=10)
 AUTH_COOKIE_SECURE = True
+# How long a proof of identity in a session is fresh enough for what a stolen token must not be able to do.
+AUTH_STEP_UP_LIFETIME = timedelta(minutes=10)
 # How long mailed links are good, by purpose.
 AUTH_LINK_LIFETIME = {
     "verify_email": timedelta(days=3),
@@ -335,21 +340,23 @@ INVITATION_LIFETIME = timedelta(days=7)
 FRONTEND_URL = env.str("FRONTEND_URL", default="http://localhost:3000").rstrip("/")
 
 
-def simple_jwt(signing_key: str) -> dict[str, Any]:
-    """simplejwt's settings. Rotation and revocation are ours (`apps.accounts.services.sessions`)."""
-    return {
-        "ALGORITHM": "HS256",
-        "SIGNING_KEY": signing_key,
-        "ISSUER": "faraja",
-        "AUDIENCE": "faraja-api",
-        "LEEWAY": 30,
-        "ACCESS_TOKEN_LIFETIME": AUTH_ACCESS_LIFETIME,
-        "REFRESH_TOKEN_LIFETIME": AUTH_REFRESH_LIFETIME,
-        "USER_ID_CLAIM": "sub",
-        "TOKEN_TYPE_CLAIM": "typ",
-        "AUTH_TOKEN_CLASSES": ("apps.accounts.tokens.AccessToken",),
-        "UPDATE_LAST_LOGIN": False,
-    }
+# The keys that sign and check tokens (`core.keyring`, docs/keys.md). Without any: one HS256 key, JWT_SIGNING_KEY.
+JWT_KEYS = env.str("JWT_KEYS", default="")
+
+# simplejwt's settings. Keys come from the ring (`apps.accounts.token_backend`), so its own backend has none and can do
+# nothing; rotation and revocation are ours too (`apps.accounts.services.sessions`).
+SIMPLE_JWT = {
+    "SIGNING_KEY": None,
+    "ISSUER": env.str("JWT_ISSUER", default="faraja"),
+    "AUDIENCE": env.str("JWT_AUDIENCE", default="faraja-api"),
+    "LEEWAY": 30,
+    "ACCESS_TOKEN_LIFETIME": AUTH_ACCESS_LIFETIME,
+    "REFRESH_TOKEN_LIFETIME": AUTH_REFRESH_LIFETIME,
+    "USER_ID_CLAIM": "sub",
+    "TOKEN_TYPE_CLAIM": "typ",
+    "AUTH_TOKEN_CLASSES": ("apps.accounts.tokens.AccessToken",),
+    "UPDATE_LAST_LOGIN": False,
+}
 
 
 # --- Payments -------------------------------------------------------------------------------------------------------

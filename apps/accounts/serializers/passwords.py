@@ -16,6 +16,10 @@ class ChangePasswordInput(InputSerializer):
     new_password = _password()
 
 
+class ReauthenticateInput(InputSerializer):
+    password = _password()
+
+
 class ResetPasswordInput(InputSerializer):
     email = serializers.EmailField(max_length=254)
 

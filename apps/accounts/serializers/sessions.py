@@ -13,9 +13,8 @@ from core.serializers import InputSerializer, StrictCharField
 
 
 class RefreshInput(InputSerializer):
-    refresh = StrictCharField(
-        max_length=4096, required=False, help_text="The refresh token, unless it travels in a cookie."
-    )
+    # No length: what is too long for a token is refused as one that is not valid.
+    refresh = StrictCharField(required=False, help_text="The refresh token, unless it travels in a cookie.")
 
 
 class SwitchTenantInput(InputSerializer):

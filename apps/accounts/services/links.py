@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.accounts.models import EmailLink, User
-from apps.accounts.selectors import find_user_by_email
+from apps.accounts.selectors import find_user_by_email, is_email_proven_by_another
 from apps.accounts.services.passwords import check_own_password, set_password
 from core.exceptions import RuleViolated
 from core.outbox.publisher import publish
@@ -39,7 +39,10 @@ class LinkInvalid(RuleViolated):
 
 @transaction.atomic
 def request_verification(*, user: User) -> None:
-    """Send a link that proves `user`'s address. Does nothing when it is proven already."""
+    """Send a link that proves `user`'s address. Does nothing when they have proven it already.
+
+    When somebody else has, that person is told instead: see `send_link`.
+    """
     if user.email_verified_at is None:
         _request(user, Purpose.VERIFY_EMAIL, email=user.email)
 
@@ -84,7 +87,11 @@ def _request(user: User, purpose: str, *, email: str) -> None:
 
 
 def send_link(*, link_id: UUID) -> None:
-    """Write the mail for a link that is still good. A repetition after a crash has the same token and Message-ID."""
+    """Write the mail for a link that is still good. A repetition after a crash has the same token and Message-ID.
+
+    Whether the address belongs to another account already is looked at here, where no client can measure it; its owner
+    gets a hint in place of a link that could prove nothing.
+    """
     link = EmailLink.objects.select_related("user").filter(pk=link_id, used_at=None).first()
     if link is None:
         return
@@ -94,6 +101,13 @@ def send_link(*, link_id: UUID) -> None:
 
 
 def _wording(link: EmailLink) -> tuple[str, str]:
+    if link.purpose == Purpose.VERIFY_EMAIL and is_email_proven_by_another(user=link.user):
+        text = _(
+            "Somebody registered with this e-mail address, but you have an account with it already.\n\n"
+            "If it was you, sign in with your own password, or choose a new one:\n\n%(url)s\n\n"
+            "If it was not you, ignore this message; nothing has changed."
+        )
+        return _("You have an account already"), text % {"url": f"{settings.FRONTEND_URL}/reset-password"}
     path, subject, text = {
         Purpose.VERIFY_EMAIL: (
             "verify-email",
@@ -168,5 +182,6 @@ def reset_password(*, token: str, password: str) -> None:
     """Set a new password by a followed link; every session ends. `LinkInvalid`, or `PasswordTooWeak` (link stays)."""
     link = _use(token, Purpose.RESET_PASSWORD)
     set_password(user=link.user, password=password)
-    if link.user.email_verified_at is None:
-        User.objects.filter(pk=link.user_id).update(email_verified_at=timezone.now())
+    # The mail arrived, so the address is theirs; unless somebody else has proven it in the meantime.
+    if link.user.email_verified_at is None and not is_email_proven_by_another(user=link.user):
+        User.objects.filter(pk=link.user_id, email=link.email).update(email_verified_at=timezone.now())

@@ -14,7 +14,8 @@ from apps.accounts import cookies
 from apps.accounts.examples import ME_EXAMPLE, PASSWORD_EXAMPLE, SIGNED_IN_EXAMPLE
 from apps.accounts.serializers.accounts import MeOutput, RegisterInput, UpdateProfileInput
 from apps.accounts.serializers.sessions import SignedInOutput
-from apps.accounts.services.accounts import EmailTaken, register, update_profile
+from apps.accounts.services.accounts import register, update_profile
+from apps.accounts.services.sessions import AccountInactive
 from apps.accounts.views.sessions import SESSION_REFUSALS, PublicAuthView, choose_transport, principal_of, sign_in
 from core.client_address import client_address
 from core.openapi import operation
@@ -25,11 +26,16 @@ from core.views import APIView
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class RegisterView(PublicAuthView):
-    @operation(
-        id="auth_register",
-        tag="auth",
+def describe_registration(id: str, *, tag: str) -> Callable[[F], F]:
+    """One operation under two addresses."""
+    return operation(
+        id=id,
+        tag=tag,
         summary="Register and sign in",
+        description=(
+            "Answers the same for an address that is known: an address is a claim until the link in the mail is "
+            "followed. Repeating the request with the same password signs in to the same account."
+        ),
         request=RegisterInput,
         request_examples={
             "Phone app": {
@@ -44,13 +50,21 @@ class RegisterView(PublicAuthView):
         status=201,
         message=_("Welcome."),
         example=SIGNED_IN_EXAMPLE,
-        errors=[EmailTaken, Throttled, cookies.CsrfFailed],
+        errors=[AccountInactive, Throttled, cookies.CsrfFailed],
     )
+
+
+def register_and_sign_in(request: Request) -> Response:
+    data = RegisterInput.parse(request.data)
+    transport = choose_transport(request, data.pop("transport", None))
+    user = register(**data, language=(get_language() or "en")[:2], client=client_address(request))
+    return sign_in(request, user, transport, message=_("Welcome."), status=201)
+
+
+class RegisterView(PublicAuthView):
+    @describe_registration("auth_register", tag="auth")
     def post(self, request: Request) -> Response:
-        data = RegisterInput.parse(request.data)
-        transport = choose_transport(request, data.pop("transport", None))
-        user = register(**data, language=(get_language() or "en")[:2], client=client_address(request))
-        return sign_in(request, user, transport, message=_("Welcome."), status=201)
+        return register_and_sign_in(request)
 
 
 def _profile_change(id: str) -> Callable[[F], F]:

@@ -7,10 +7,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.examples import PASSWORD_EXAMPLE, SIGNED_IN_EXAMPLE
-from apps.accounts.serializers.passwords import ChangePasswordInput, ConfirmResetInput, ResetPasswordInput
+from apps.accounts.serializers.passwords import (
+    ChangePasswordInput,
+    ConfirmResetInput,
+    ReauthenticateInput,
+    ResetPasswordInput,
+)
 from apps.accounts.serializers.sessions import SignedInOutput
 from apps.accounts.services.links import LinkInvalid, request_password_reset, reset_password
 from apps.accounts.services.passwords import WrongPassword, change_password
+from apps.accounts.services.step_up import reauthenticate_with_password
 from apps.accounts.views.sessions import SESSION_REFUSALS, PublicAuthView, principal_of, sign_in
 from core.client_address import client_address
 from core.openapi import operation
@@ -41,6 +47,24 @@ class ChangePasswordView(APIView):
         principal = principal_of(request)
         change_password(user=principal.user, **data)
         return sign_in(request, principal.user, principal.session.transport, message=_("Password changed."))
+
+
+class ReauthenticateView(APIView):
+    @operation(
+        id="auth_reauthenticate",
+        tag="auth",
+        summary="Prove that it is still me",
+        description="After a 403 `reauthentication_required`: send the password, then repeat the refused request.",
+        request=ReauthenticateInput,
+        request_examples={"Password": {"password": PASSWORD_EXAMPLE}},
+        message=_("Confirmed."),
+        errors=[*SESSION_REFUSALS, WrongPassword],
+    )
+    @limited("password_person", by=by_person)
+    def post(self, request: Request) -> Response:
+        data = ReauthenticateInput.parse(request.data)
+        reauthenticate_with_password(session=principal_of(request).session, password=data["password"])
+        return success_response(message=_("Confirmed."))
 
 
 class ResetPasswordView(PublicAuthView):

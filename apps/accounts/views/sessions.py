@@ -162,9 +162,7 @@ class SwitchTenantView(APIView):
         data = SwitchTenantInput.parse(request.data)
         session = principal_of(request).session
         principal, tokens = switch_tenant(session_id=session.pk, user_id=session.user_id, tenant_id=data["tenant"])
-        response = signed_in(request, principal, tokens, message=_("Switched."))
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        return signed_in(request, principal, tokens, message=_("Switched."))
 
 
 class LogoutAllView(APIView):
@@ -256,6 +254,7 @@ def signed_in(
         "refresh_expires_at": tokens.refresh_expires_at,
     }
     response = success_response(data, message=message, status=status)
+    response.headers["Cache-Control"] = "no-store"
     if not is_body:
         cookies.set_cookies(request, response, session, tokens, csrf or "")
     return response

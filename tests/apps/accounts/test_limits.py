@@ -29,10 +29,11 @@ from tests.limits import at_once, fresh_address, redis_that_is_a_black_hole, red
 LOGIN = "/api/v1/auth/login/"
 HOUR = timedelta(hours=1)
 WRONG = "not-the-password"
+HASHES = 2
 
 
 class SpyHasher(MD5PasswordHasher):
-    """Counts how often a password was looked at."""
+    """Counts how often a password was looked at. Each attempt to sign in costs `HASHES`, whoever exists."""
 
     algorithm = "spy"
     lock: ClassVar = threading.Lock()
@@ -87,7 +88,7 @@ def test_of_a_hundred_guesses_at_once_exactly_five_are_looked_at(spy, is_registe
     responses = at_once(100, lambda _: login(email))
 
     assert statuses(responses) == [401] * 5 + [429] * 95
-    assert spy.evaluated == 5
+    assert spy.evaluated == 5 * HASHES
     refusal = next(response for response in responses if response.status_code == 429)
     assert refusal.json() == {
         "status": "error",
@@ -109,7 +110,7 @@ def test_while_redis_is_away_fewer_guesses_are_looked_at_and_none_is_an_error(sp
         evaluated = spy.evaluated
 
     assert statuses(responses) == [401] * 2 + [429] * 28
-    assert evaluated == 2
+    assert evaluated == 2 * HASHES
 
 
 @pytest.mark.django_db
@@ -199,7 +200,7 @@ def test_one_address_tries_ten_accounts(spy):
     responses = at_once(60, lambda _: login(fresh_email(), address=address))
 
     assert statuses(responses) == [401] * 10 + [429] * 50
-    assert spy.evaluated == 10
+    assert spy.evaluated == 10 * HASHES
 
 
 @pytest.mark.django_db
@@ -215,7 +216,7 @@ def test_a_hundred_forged_addresses_are_one_address(spy, settings, proxies):
     ]
 
     assert statuses(responses) == [401] * 10 + [429] * 90
-    assert spy.evaluated == 10
+    assert spy.evaluated == 10 * HASHES
 
 
 @pytest.mark.django_db
@@ -291,13 +292,6 @@ def test_one_address_registers_ten_people_an_hour():
     assert User.objects.count() == 10
     assert 350 <= int(responses[-1].headers["Retry-After"]) <= 360
     assert register(fresh_address()).status_code == 201
-
-
-@pytest.mark.django_db
-def test_asking_who_is_registered_is_limited_too():
-    taken, address = make_member(email=fresh_email()).user.email, fresh_address()
-
-    assert statuses(register(address, email=taken) for _ in range(11)) == [422] * 10 + [429]
 
 
 @pytest.mark.django_db
@@ -409,6 +403,7 @@ def test_every_limited_operation_says_so_in_the_schema():
         "auth_register",
         "auth_refresh",
         "auth_change_password",
+        "auth_reauthenticate",
         "auth_change_email",
         "auth_resend_verification",
         "auth_reset_password",
