@@ -142,7 +142,11 @@ class LogoutView(PublicAuthView):
     )
     def post(self, request: Request) -> Response:
         raw = RefreshInput.parse(request.data or {}).get("refresh")
-        for claims in _sessions_to_end(request, raw):
+        ending = _sessions_to_end(request, raw)
+        if not ending and raw is None and _is_from_a_page(request):
+            # Nothing to end, but cookies to clear: another site's form, sent without them, must not do that.
+            cookies.check_origin(request)
+        for claims in ending:
             end_session(session_id=claims.session_id)
         response = success_response(message=_("Signed out."))
         cookies.clear_cookies(request, response)
@@ -291,6 +295,11 @@ def signed_in(
     if not is_body:
         cookies.set_cookies(request, response, session, tokens, csrf or "")
     return response
+
+
+def _is_from_a_page(request: Request) -> bool:
+    """Whether a browser sent this for a page: all that are in use say so in at least one of these."""
+    return "Authorization" not in request.headers and not {"Origin", "Sec-Fetch-Site"}.isdisjoint(request.headers)
 
 
 def _principal_of_cookies(request: Request) -> Principal:

@@ -430,6 +430,24 @@ def test_a_refused_refresh_never_clears_the_cookies(client, member):
     assert not response.cookies
 
 
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
+)
+@pytest.mark.parametrize("content_type", ["application/json", "application/x-www-form-urlencoded", "text/plain"])
+def test_a_form_elsewhere_that_comes_without_cookies_clears_none(client, headers, content_type):
+    """SameSite keeps the cookies from the request, and not the browser from obeying the answer."""
+    response = client.generic("POST", f"{AUTH}/logout/", b"", content_type=content_type, headers=headers)
+
+    assert refusal_of(response) == (403, "csrf_failed")
+    assert not response.cookies
+
+
+def test_signing_out_again_is_fine_for_a_page_of_ours_and_for_a_phone(client, member):
+    assert post(client, "logout", Origin=ORIGIN).status_code == 200
+    for _ in range(2):
+        assert post(client, "logout", {"refresh": member.tokens.refresh}).status_code == 200
+
+
 def test_signing_out_clears_the_cookies(client, member):
     login(client, member, transport="cookies")
     csrf = client.cookies["csrf"].value
