@@ -174,7 +174,7 @@ class CsrfView(PublicAuthView):
         csrf = cookies.csrf_token_for(request, session.pk) if is_all_cookies else None
         data = CsrfOutput({"transport": session.transport, "csrf_token": csrf}).data
         response = success_response(data, message=_("This is your CSRF token."))
-        if csrf is not None:
+        if csrf is not None and csrf != request.COOKIES.get(cookies.csrf_cookie()):
             cookies.set_csrf_cookie(response, session, csrf)
         return response
 

@@ -509,6 +509,7 @@ def test_a_page_that_starts_asks_for_its_proof(client, member):
     response = client.get(f"{AUTH}/csrf/")
 
     assert response.json()["data"] == {"transport": "cookies", "csrf_token": csrf}
+    assert not response.cookies
     assert response.headers["Cache-Control"] == "no-store"
     assert post(client, "refresh", Origin=ORIGIN, **{"X-CSRF-Token": csrf}).status_code == 200
 
