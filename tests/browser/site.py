@@ -230,7 +230,7 @@ def running_sites() -> Iterator[Sites]:
         stack = ends.enter_context(
             running_stack(
                 database_url=url,
-                extra_env={"CORS_ALLOWED_ORIGINS": f"http://localhost:{pages}"},
+                extra_env={"CORS_ALLOWED_ORIGINS": f"http://localhost:{pages},http://127.0.0.1:{pages}"},
                 leave_out=("relay", "simulators"),
             )
         )

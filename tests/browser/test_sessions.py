@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.browser.site import Site, Sites, running_browser, running_sites
 from tests.e2e.kits import PASSWORD
@@ -48,18 +48,42 @@ def sites() -> Iterator[Sites]:
 
 
 @pytest.fixture(scope="module")
-def browser(sites: Sites) -> Iterator[Any]:
+def browser(sites: Sites) -> Iterator[Browser]:
     with running_browser() as found:
         yield found
 
 
-@pytest.fixture
-def profile(browser) -> Iterator[BrowserContext]:
-    """A person's browser, with no cookies yet."""
+class Profile:
+    """A person's browser. It is kept for all tests, and so are its tabs: making one takes longer than a test."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.context = context
+        self._unused: list[Page] = []
+
+    def begin(self) -> None:
+        """As it was when it was new: no cookies, and no tab in use."""
+        self.context.clear_cookies()
+        self._unused = list(self.context.pages)
+
+    def tab(self) -> Page:
+        return self._unused.pop(0) if self._unused else self.context.new_page()
+
+    def forget(self, cookie: str) -> None:
+        self.context.clear_cookies(name=cookie)
+
+
+@pytest.fixture(scope="module")
+def kept_profile(browser: Browser) -> Iterator[Profile]:
     context = browser.new_context(ignore_https_errors=True)
     context.set_default_timeout(15_000)
-    yield context
+    yield Profile(context)
     context.close()
+
+
+@pytest.fixture
+def profile(kept_profile: Profile) -> Profile:
+    kept_profile.begin()
+    return kept_profile
 
 
 @pytest.fixture
@@ -67,9 +91,9 @@ def email(sites: Sites) -> str:
     return sites.new_person()
 
 
-def open_tab(profile: BrowserContext, site: Site, transport: str, *, origin: str = "") -> Page:
+def open_tab(profile: Profile, site: Site, transport: str, *, origin: str = "") -> Page:
     """A page of the frontend (or of `origin`), with the guide's client in it."""
-    page = profile.new_page()
+    page = profile.tab()
     page.goto(origin or site.app)
     page.evaluate(PREPARE, [site.v1, transport])
     return page
@@ -96,8 +120,8 @@ def rename(page: Page, name: str) -> str:
     return str(changed["first_name"])
 
 
-def jar(profile: BrowserContext) -> dict[str, Any]:
-    return {cookie["name"]: cookie for cookie in profile.cookies()}
+def jar(profile: Profile) -> dict[str, Any]:
+    return {cookie["name"]: cookie for cookie in profile.context.cookies()}
 
 
 def proof(page: Page) -> str:
@@ -192,8 +216,9 @@ def test_an_access_cookie_that_is_over_is_replaced_once_for_all_who_wait(sites, 
     tabs.append(open_tab(profile, sites.production, "cookies"))
     assert tabs[1].evaluate("session.start()") is True
     refreshes: list[str] = []
-    profile.on("request", lambda sent: refreshes.append(sent.url) if sent.url.endswith("/auth/refresh/") else None)
-    profile.clear_cookies(name="__Host-access")
+    for tab in tabs:
+        tab.on("request", lambda sent: refreshes.append(sent.url) if sent.url.endswith("/auth/refresh/") else None)
+    profile.forget("__Host-access")
 
     asked = "Promise.all([1, 2, 3].map(() => session.request('PATCH', '/auth/me/', { last_name: 'Juma' })))"
     answers = at_once(tabs, f"(await {asked}).map((data) => data.last_name)")
@@ -213,7 +238,7 @@ def test_a_page_that_is_loaded_anew_is_still_signed_in(sites, profile, email):
 
     assert page.evaluate("session.start()") is True
     assert rename(page, "Neema") == "Neema"
-    profile.clear_cookies(name="__Host-csrf")
+    profile.forget("__Host-csrf")
     page.reload()
     page.evaluate(PREPARE, [sites.production.v1, "cookies"])
     assert page.evaluate("session.start()") is True
@@ -240,7 +265,7 @@ def test_signing_out_in_one_tab_ends_the_other(sites, profile, email):
 
 
 @pytest.fixture
-def late(sites: Sites, profile: BrowserContext, email: str) -> tuple[Page, Page]:
+def late(sites: Sites, profile: Profile, email: str) -> tuple[Page, Page]:
     """Two tabs of one session; the second one's requests pass the gate, on a connection that stands already."""
     tabs = [open_tab(profile, sites.production, "refresh_cookie") for _ in range(2)]
     sign_in(tabs[0], email)
@@ -382,7 +407,7 @@ def test_a_form_of_another_page_is_refused_and_changes_nothing(sites, profile, e
     page = open_tab(profile, sites.production, transport)
     sign_in(page, email)
     before, rows = jar(profile), sites.sessions(email)
-    other = profile.new_page()
+    other = profile.tab()
 
     found = []
     for path, enctype, fields in FORMS:
@@ -434,6 +459,22 @@ def test_a_page_of_somebody_else_cannot_sign_a_browser_in(sites, profile, email)
     assert answer == (415, "unsupported_media_type")
     assert jar(profile) == {}
     assert sites.sessions(email) == []
+
+
+def test_a_listed_page_of_another_site_learns_at_login_that_its_cookies_would_stay_away(sites, profile, email):
+    """`localhost` and `127.0.0.1` are one computer and two sites."""
+    site = sites.development
+    page = open_tab(profile, site, "refresh_cookie", origin=site.app.replace("localhost", "127.0.0.1"))
+    json = {"Content-Type": "application/json"}
+    who = f'"email": "{email}", "password": "{PASSWORD}"'
+
+    by_default = ask(page, "POST", "/auth/login/", headers=json, body=f"{{{who}}}")
+    with_body = ask(page, "POST", "/auth/login/", headers=json, body=f'{{{who}, "transport": "body"}}')
+
+    assert (by_default["http"], by_default["code"]) == (403, "csrf_failed")
+    assert with_body["data"]["refresh"]
+    assert jar(profile) == {}
+    assert [row["transport"] for row in sites.sessions(email)] == ["body"]
 
 
 # --- What a page may send and read ----------------------------------------------------------------------------------

@@ -491,7 +491,7 @@ def test_every_tab_goes_on_with_the_proof_that_it_has(client, member):
     csrf = cookie_session(client, member)
     proof = {"Origin": ORIGIN, "X-CSRF-Token": csrf}
 
-    refreshed = post(client, "refresh", **proof)
+    refreshed = post(client, "refresh", None, **proof)
 
     assert refreshed.json()["data"]["csrf_token"] == csrf
     assert refreshed.cookies["csrf"].value == csrf
@@ -511,7 +511,7 @@ def test_a_page_that_starts_asks_for_its_proof(client, member):
     assert response.json()["data"] == {"transport": "cookies", "csrf_token": csrf}
     assert not response.cookies
     assert response.headers["Cache-Control"] == "no-store"
-    assert post(client, "refresh", Origin=ORIGIN, **{"X-CSRF-Token": csrf}).status_code == 200
+    assert post(client, "refresh", None, Origin=ORIGIN, **{"X-CSRF-Token": csrf}).status_code == 200
 
 
 @pytest.mark.parametrize("held", [None, "planted.by-somebody", ""])
@@ -526,7 +526,7 @@ def test_a_lost_or_altered_proof_is_replaced(client, member, held):
     csrf = response.json()["data"]["csrf_token"]
     cookie = response.cookies["csrf"]
     assert (cookie.value, cookie["samesite"], cookie["path"]) == (csrf, "Lax", "/")
-    assert post(client, "refresh", Origin=ORIGIN, **{"X-CSRF-Token": csrf}).status_code == 200
+    assert post(client, "refresh", None, Origin=ORIGIN, **{"X-CSRF-Token": csrf}).status_code == 200
 
 
 def test_a_page_with_its_access_token_in_memory_needs_no_proof(client, member):
