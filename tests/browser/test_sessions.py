@@ -143,6 +143,7 @@ def at_once(tabs: list[Page], script: str) -> list[Any]:
 # --- All tokens in cookies ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.invariant("I51")
 @pytest.mark.parametrize("name", ["production", "development"])
 def test_a_page_of_the_same_site_signs_in_with_cookies(sites, profile, email, name):
     site: Site = getattr(sites, name)
@@ -169,6 +170,7 @@ def test_a_page_of_the_same_site_signs_in_with_cookies(sites, profile, email, na
     assert page.evaluate("document.cookie") == f"{csrf['name']}={csrf['value']}"
 
 
+@pytest.mark.invariant("I50")
 def test_a_change_needs_the_proof(sites, profile, email):
     page = open_tab(profile, sites.production, "cookies")
     sign_in(page, email)
@@ -186,6 +188,7 @@ def test_a_change_needs_the_proof(sites, profile, email):
     assert sites.first_name(email) == "Neema"
 
 
+@pytest.mark.invariant("I39")
 @pytest.mark.parametrize("transport", ["cookies", "refresh_cookie"])
 def test_two_tabs_that_refresh_at_once_both_go_on(sites, profile, email, transport):
     first = open_tab(profile, sites.production, transport)
@@ -245,6 +248,7 @@ def test_a_page_that_is_loaded_anew_is_still_signed_in(sites, profile, email):
     assert rename(page, "Asha") == "Asha"
 
 
+@pytest.mark.invariant("I43")
 def test_signing_out_in_one_tab_ends_the_other(sites, profile, email):
     first = open_tab(profile, sites.production, "cookies")
     sign_in(first, email)
@@ -280,6 +284,20 @@ def hold_a_refresh(sites: Sites, tab: Page) -> None:
     sites.gate.await_request()
 
 
+@pytest.mark.invariant("I40")
+def test_a_refresh_whose_answer_is_lost_is_made_good_by_the_next(sites, profile, email, late):
+    _first, tab = late
+    sites.gate.to_lose = 2  # the browser itself repeats the first, on a new connection
+
+    tab.evaluate("session.refresh()")
+
+    assert sites.gate.to_lose == 0
+    assert [(row["generation"], row["revoked_at"]) for row in sites.sessions(email)] == [(2, None)]
+    assert me(tab)["email"] == email
+    tab.evaluate("session.refresh()")
+
+
+@pytest.mark.invariant("I42")
 def test_a_refresh_that_lost_the_race_gets_the_winners_token(sites, profile, email, late):
     winner, loser = late
     with sites.gate.holding():
@@ -296,6 +314,7 @@ def test_a_refresh_that_lost_the_race_gets_the_winners_token(sites, profile, ema
     winner.evaluate("session.refresh()")
 
 
+@pytest.mark.invariant("I42")
 def test_a_late_refresh_of_an_ended_session_leaves_the_new_ones_cookies_alone(sites, profile, email, late):
     winner, loser = late
     with sites.gate.holding():
@@ -312,6 +331,7 @@ def test_a_late_refresh_of_an_ended_session_leaves_the_new_ones_cookies_alone(si
     assert rename(winner, "Neema") == "Neema"
 
 
+@pytest.mark.invariant("I42")
 def test_a_refresh_that_comes_after_the_grace_ends_the_session_and_clears_nothing(sites, profile, email, late):
     winner, loser = late
     with sites.gate.holding():
@@ -392,6 +412,7 @@ def post_form(page: Page, action: str, enctype: str, fields: dict[str, str]) -> 
     return answer.status, answer.json()["code"]
 
 
+@pytest.mark.invariant("I50")
 @pytest.mark.parametrize(
     ("whose", "transport", "codes"),
     [
@@ -421,6 +442,7 @@ def test_a_form_of_another_page_is_refused_and_changes_nothing(sites, profile, e
     assert rename(page, "Neema") == "Neema"
 
 
+@pytest.mark.invariant("I50")
 def test_a_script_of_another_page_is_refused_and_reads_nothing(sites, profile, email):
     page = open_tab(profile, sites.production, "cookies")
     sign_in(page, email)
@@ -446,6 +468,7 @@ def test_a_script_of_another_page_is_refused_and_reads_nothing(sites, profile, e
     assert rename(page, "Neema") == "Neema"
 
 
+@pytest.mark.invariant("I50")
 def test_a_page_of_somebody_else_cannot_sign_a_browser_in(sites, profile, email):
     other = open_tab(profile, sites.production, "cookies", origin=sites.evil)
     credentials = f'{{"email": "{email}", "password": "{PASSWORD}", "transport": "cookies"}}'
