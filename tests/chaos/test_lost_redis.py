@@ -25,7 +25,6 @@ def person(kit: Kit) -> Person:
 
 
 def kill_redis(kit: Kit) -> None:
-    assert kit.redis is not None
     kit.redis.kill()
 
 

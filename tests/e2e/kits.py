@@ -13,7 +13,6 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -189,11 +188,9 @@ class Person:
 
 
 class Kit:
-    """A running stack, its books, and the simulators' ledgers. `redis` is its own server, or None on a shared one."""
+    """A running stack with its own Redis, its books, and the simulators' ledgers."""
 
-    def __init__(
-        self, stack: Stack, books: Books, guard: Guard, *, crash_file: Path, redis: Running | None = None
-    ) -> None:
+    def __init__(self, stack: Stack, books: Books, guard: Guard, redis: Running, *, crash_file: Path) -> None:
         self.stack, self.books, self.redis = stack, books, redis
         self._guard, self._crash_file = guard, crash_file
         self._simulators = httpx.Client(base_url=stack.simulators_url, timeout=15, trust_env=False)
@@ -217,7 +214,7 @@ class Kit:
 
     def whole(self) -> Kit:
         """This kit, with whatever an earlier test killed running again."""
-        if self.redis is not None and not self.redis.is_running:
+        if not self.redis.is_running:
             self.start_redis()
         for name in self.stack.names:
             if not self.stack.is_running(name):
@@ -226,7 +223,6 @@ class Kit:
 
     def start_redis(self) -> None:
         """Start the kit's own Redis again, on the same port."""
-        assert self.redis is not None
         with Path(os.devnull).open("wb") as nowhere:
             self.redis = Running(self.redis.spec, self._guard, output=nowhere)
 
@@ -282,46 +278,46 @@ class Kit:
 
 
 @contextlib.contextmanager
-def postgresql_kit_of_its_own(folder: Path, *, redis_db: int) -> Iterator[Kit]:
-    """A kit on a new database of the suite's PostgreSQL and one of its Redis's numbered databases; two web workers."""
-    redis_url = re.sub(r"/\d*$", "", os.environ["REDIS_URL"]) + f"/{redis_db}"
-    with (
-        Guard() as guard,
-        fresh_database(os.environ["DATABASE_URL"]) as url,
-        _stack(url, redis_url, folder, web_workers=2) as stack,
-        contextlib.closing(Books(url)) as books,
-    ):
-        yield Kit(stack, books, guard, crash_file=folder / CRASH_FILE)
+def postgresql_kit_of_its_own(folder: Path) -> Iterator[Kit]:
+    """A kit on a new database of the suite's PostgreSQL, with two web workers."""
+    with fresh_database(os.environ["DATABASE_URL"]) as url, _kit(url, folder, web_workers=2) as kit:
+        yield kit
 
 
 @contextlib.contextmanager
 def sqlite_kit_of_its_own(folder: Path) -> Iterator[Kit]:
-    """A kit as `make run` starts it: a SQLite file, and a Valkey of its own that a test may kill."""
+    """A kit as `make run` starts it, on a SQLite file."""
+    with _kit(f"sqlite:///{folder / 'faraja.sqlite3'}", folder, web_workers=1) as kit:
+        yield kit
+
+
+@contextlib.contextmanager
+def _kit(url: str, folder: Path, *, web_workers: int) -> Iterator[Kit]:
+    """A kit on the database of `url`, with a Redis of its own.
+
+    Never one that kits share: their workers would take each other's messages, whose events they do not have, and each
+    event so lost waits for its lease to run out.
+    """
     program = find_redis()
     if program is None:
         raise ToolError("No Redis-compatible server here: install the dev requirements.")
-    url = f"sqlite:///{folder / 'faraja.sqlite3'}"
-    with Guard() as guard:
+    env = HURRY | {"CRASH_AT": f"@{folder / CRASH_FILE}"}
+    with Guard() as guard, contextlib.closing(Books(url)) as books:
         redis, server = start_redis(program, folder, guard)
         kit = None
         try:
-            with _stack(url, server.url, folder, web_workers=1) as stack:
-                kit = Kit(stack, Books(url), guard, crash_file=folder / CRASH_FILE, redis=redis)
+            with running_stack(
+                database_url=url, redis_url=server.url, web_workers=web_workers, extra_env=env, leave_out=("beat",)
+            ) as stack:
+                kit = Kit(stack, books, guard, redis, crash_file=folder / CRASH_FILE)
                 yield kit
         finally:
-            stop_all([kit.redis if kit and kit.redis else redis])
-
-
-def _stack(url: str, redis_url: str, folder: Path, *, web_workers: int) -> AbstractContextManager[Stack]:
-    env = HURRY | {"CRASH_AT": f"@{folder / CRASH_FILE}"}
-    return running_stack(
-        database_url=url, redis_url=redis_url, web_workers=web_workers, extra_env=env, leave_out=("beat",)
-    )
+            stop_all([kit.redis if kit else redis])
 
 
 @pytest.fixture(scope="session")
 def postgresql_kit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
-    with postgresql_kit_of_its_own(tmp_path_factory.mktemp("kit"), redis_db=14) as kit:
+    with postgresql_kit_of_its_own(tmp_path_factory.mktemp("kit")) as kit:
         yield kit
 
 
