@@ -34,7 +34,7 @@ from tools.stack import Stack, running_stack
 T = TypeVar("T")
 PASSWORD = "kahawa-na-chai-7"
 CRASH_FILE = "crash_at"  # holds the point at which a process of the kit has to die, while there is one
-WAIT = 30.0  # seconds; nothing here takes more than a few, unless the computer is busy
+WAIT = 60.0  # seconds; nothing here takes more than a few, unless the computer is busy
 HURRY = {
     "PAYMENT_POLL_SECONDS": "2,1,1,2,2,5",
     "OUTBOX_LEASE_SECONDS": "2",
@@ -95,23 +95,33 @@ class Books:
         moment = moment.astimezone(UTC)
         return moment.isoformat() if self.is_postgresql else moment.replace(tzinfo=None).isoformat(" ")
 
-    def waiting_events(self, tenant_id: str | None = None) -> list[str]:
-        """Names of the events that are due by now or soon; the expiry of payments is far away.
+    def waiting_events(self, tenant_id: str | None = None) -> list[dict[str, Any]]:
+        """The events that are due by now or soon; the expiry of payments is far away.
 
-        Questions to a gateway count only for payments of `tenant_id`: a kit is shared, and those about another test's
-        payment, whose gateway never answers, go on for as long as the kit runs.
+        With `tenant_id` only that tenant's, and those whose tenant is not known yet: a kit is shared, and what another
+        test left behind is not waited for.
         """
-        rows = self.read(
-            "SELECT name FROM outbox_outboxevent WHERE done_at IS NULL AND dead_at IS NULL AND next_at < %s"
-            " AND (name <> 'attempt.poll_due' OR tenant_id = %s)",
-            self.time(datetime.now(UTC) + timedelta(seconds=10)),
-            tenant_id and self.id(tenant_id),
+        sql = (
+            "SELECT name, tenant_id, attempts, next_at, lease_until, last_error FROM outbox_outboxevent"
+            " WHERE done_at IS NULL AND dead_at IS NULL AND next_at < %s"
         )
-        return [row["name"] for row in rows]
+        soon = self.time(datetime.now(UTC) + timedelta(seconds=10))
+        if tenant_id is None:
+            return self.read(sql, soon)
+        return self.read(sql + " AND (tenant_id IS NULL OR tenant_id = %s)", soon, self.id(tenant_id))
 
     def dead_events(self) -> list[tuple[str, str]]:
         rows = self.read("SELECT name, last_error FROM outbox_outboxevent WHERE dead_at IS NOT NULL")
         return [(row["name"], row["last_error"]) for row in rows]
+
+    def date_refresh(self, email: str, moment: datetime) -> None:
+        """As if the person's session had been refreshed last at that moment."""
+        self.read(
+            "UPDATE accounts_authsession SET rotated_at = %s"
+            " WHERE user_id = (SELECT id FROM accounts_user WHERE email = %s)",
+            self.time(moment),
+            email,
+        )
 
     def is_history_intact(self, payment_id: str, tenant_id: str) -> bool:
         """Whether the payment has a history, and its chain of hashes holds."""
@@ -257,8 +267,20 @@ class Kit:
         return found
 
     def await_quiet(self, tenant_id: str | None = None) -> None:
-        """Wait until the outbox is drained, of all but the questions about payments of other tenants."""
-        wait_until(lambda: not self.books.waiting_events(tenant_id), "an empty outbox")
+        """Wait until the outbox is drained, as far as it is the tenant's; a `TimeoutError` tells what is stuck."""
+        try:
+            wait_until(lambda: not self.books.waiting_events(tenant_id), "an empty outbox")
+        except TimeoutError as error:
+            ended = [name for name in self.stack.names if not self.stack.is_running(name)]
+            waiting = "\n".join(map(str, self.books.waiting_events(tenant_id)))
+            raise TimeoutError(
+                f"{error} Not running: {ended}. Waiting:\n{waiting}\n{self.stack.logs('worker')[-4000:]}"
+            ) from error
+
+    def forget_callbacks(self) -> None:
+        """Let no provider call back any more about what was started until now; their ledgers are empty then."""
+        self.await_quiet()
+        self._simulators.post("/simulator/reset").raise_for_status()
 
     def ending(self, person: Person, payment: dict[str, Any]) -> Ending:
         """Wait until nothing is left to do, and tell how it ended."""
