@@ -15,6 +15,7 @@ from apps.messaging.models import DeliveryReport, Message
 from apps.messaging.services.receipts import send_receipt
 from apps.payments.models import Attempt, InboxDelivery, Observation
 from apps.payments.services.payments import expire_payment
+from core.audit.models import AuditEntry
 from core.outbox.models import OutboxEvent
 from tests.factories.payments import make_payment
 from tests.factories.tenants import make_api_key, make_invitation
@@ -41,7 +42,8 @@ def rows(in_tenant) -> dict[type[Model], Any]:
     assert Observation.objects.exists()
     found = [payment, Attempt.objects.get(), message, inbox, OutboxEvent.objects.first(), in_tenant.user]
     found += [in_tenant.user.sessions.get(), in_tenant.user.memberships.get().tenant]
-    found += [make_invitation(in_tenant), make_api_key(in_tenant)[0]]
+    found += [make_invitation(in_tenant), make_api_key(in_tenant)[0], in_tenant.user.memberships.get()]
+    found += [AuditEntry.objects.first()]
     return {type(row): row for row in found}
 
 

@@ -49,19 +49,21 @@ def register(
     if client is not None:
         spend({"register_client": client})
     user.set_password(password)
-    _store_with_tenant(user)
+    with transaction.atomic():
+        store_with_tenant(user)
+        request_verification(user=user)
     return user
 
 
 @transaction.atomic
-def _store_with_tenant(user: User) -> None:
+def store_with_tenant(user: User) -> None:
+    """Store a new person and make their personal tenant, or `EmailTaken`."""
     try:
         with transaction.atomic():
             user.save()
     except IntegrityError:
         raise EmailTaken(errors={"email": [EmailTaken.message]}) from None
     create_tenant(name=user.get_full_name() or user.email, owner_id=user.pk)
-    request_verification(user=user)
 
 
 def update_profile(*, user: User, **changes: str) -> User:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import F, Value
 from django.db.models.functions import Least
 from django.utils import timezone
@@ -21,6 +22,8 @@ from apps.accounts.models import AuthSession, User
 from apps.accounts.selectors import Principal, find_principal
 from apps.accounts.tokens import Claims, TokenExpired, TokenInvalid, TokenPair, mint
 from apps.tenants.selectors.tenants import find_first_tenant, get_my_tenant
+from core.audit.actions import Action
+from core.audit.record import record
 from core.client_address import client_key
 from core.crash import crash_point
 from core.exceptions import NotAuthenticated, NotFound
@@ -110,7 +113,7 @@ def refresh_session(*, claims: Claims) -> tuple[Principal, TokenPair]:
     if behind < 1:
         raise TokenInvalid
     if behind > 1 or now - session.rotated_at > settings.AUTH_REFRESH_GRACE:
-        _revoke(session.pk, AuthSession.Reason.REUSE)
+        _end_reused(session)
         logger.warning("refresh token reused", extra={"session_id": str(session.pk), "behind": behind})
         raise RefreshReused
     return principal, mint(session, role=principal.role)
@@ -166,10 +169,17 @@ def end_session_of(*, user_id: UUID, session_id: UUID) -> None:
     _revoke(session_id, AuthSession.Reason.LOGOUT)
 
 
-def end_all_sessions(*, user_id: UUID, reason: AuthSession.Reason = AuthSession.Reason.LOGOUT) -> None:
-    """Every session of a person, this one included."""
+@transaction.atomic
+def log_out_everywhere(*, user: User) -> None:
+    """A person ends every session of theirs, this one included."""
+    end_all_sessions(user_id=user.pk)
+    record(Action.SESSIONS_ENDED, actor=user, target=user)
+
+
+def end_all_sessions(*, user_id: UUID, reason: AuthSession.Reason = AuthSession.Reason.LOGOUT) -> int:
+    """Every session of a person; returns how many. Part of another deed, whose audit line says why."""
     live = AuthSession.objects.filter(user_id=user_id, revoked_at=None)
-    live.update(revoked_at=timezone.now(), revoked_reason=reason)
+    return live.update(revoked_at=timezone.now(), revoked_reason=reason)
 
 
 def _end_oldest(user_id: UUID) -> None:
@@ -184,6 +194,12 @@ def _end_oldest(user_id: UUID) -> None:
 
 def _revoke(session_id: UUID, reason: AuthSession.Reason) -> None:
     AuthSession.objects.filter(pk=session_id, revoked_at=None).update(revoked_at=timezone.now(), revoked_reason=reason)
+
+
+@transaction.atomic
+def _end_reused(session: AuthSession) -> None:
+    _revoke(session.pk, AuthSession.Reason.REUSE)
+    record(Action.SESSION_REUSED, target=session.user, data={"session": session.pk, "transport": session.transport})
 
 
 def _principal(session_id: UUID) -> Principal:
