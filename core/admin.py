@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin, TabularInline
@@ -22,6 +22,9 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from core.exceptions import NotFound, NotPermitted
 from core.tenancy import tenant_scope
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
 
 
 class ReadOnly:
@@ -39,6 +42,12 @@ class ReadOnly:
 
 class ReadOnlyAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
     """A list and pages of a model outside the walls. Actions are what changes something."""
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        for chosen in request.POST.getlist(ACTION_CHECKBOX_NAME):
+            self.opts.pk.to_python(chosen)  # `ValidationError`, where a lookup by a text would be a defect
+        answer: HttpResponse | None = super().response_action(request, queryset)
+        return answer
 
 
 class ReadOnlyInline(ReadOnly, TabularInline):  # type: ignore[misc]
@@ -68,8 +77,8 @@ def ask(
     rows: QuerySet[Any],
     *,
     action: str,
-    title: str | Promise,
-    warning: str | Promise,
+    title: str | _StrPromise,
+    warning: str | _StrPromise,
     needs_reason: bool = False,
 ) -> TemplateResponse | str:
     """The operator's reason (empty without one) once they have said yes to `action`; before that the page that asks.
@@ -99,9 +108,9 @@ def asked_actions(
     *,
     use_case: Callable[[HttpRequest, Any, str], bool],
     permission: str,
-    title: str | Promise,
-    warning: str | Promise,
-    done: str | Promise,
+    title: str | _StrPromise,
+    warning: str | _StrPromise,
+    done: str | _StrPromise,
     needs_reason: bool = False,
 ) -> tuple[Any, Any]:
     """An action for the rows of a list (`name`), and the same as a button on the page of one row (`<name>_one`).

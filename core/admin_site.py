@@ -13,6 +13,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import InvalidPage
 from django.db import DataError
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views import defaults
@@ -47,6 +48,12 @@ class OperatorSite(UnfoldAdminSite):  # type: ignore[misc]
             except ODD_INPUT as error:
                 logger.info("odd input in the admin", extra={"error": type(error).__name__})
                 return defaults.bad_request(request, error)
+            except ValueError as error:
+                if not request.GET:
+                    raise
+                # A year 99999 as a filter is refused only when the database is asked.
+                logger.warning("odd query in the admin", exc_info=True)
+                return defaults.bad_request(request, error)
 
         wrapped: Callable[..., Any] = super().admin_view(readable, cacheable)
         return wrapped
@@ -58,13 +65,12 @@ class OperatorSite(UnfoldAdminSite):  # type: ignore[misc]
         response: HttpResponse = super().search(request, extra_context)
         return response
 
-    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
         view = PasswordChangeView.as_view(
             form_class=self.password_change_form,
             success_url=reverse(f"{self.name}:password_change_done", current_app=self.name),
             template_name=self.password_change_template or "registration/password_change_form.html",
             extra_context={**self.each_context(request), **(extra_context or {})},
         )
-        request.current_app = self.name  # type: ignore[attr-defined]
-        answer: HttpResponse = view(request)
-        return answer
+        request.current_app = self.name
+        return view(request)

@@ -238,7 +238,7 @@ class PeopleImport(ImportMixin):  # type: ignore[misc]
             response = super().process_import(request, **kwargs)
         except (signing.BadSignature, UnreadableFile):
             response = None
-        if response is not None and response.status_code == 302 or request.method != "POST":
+        if (response is not None and response.status_code == 302) or request.method != "POST":
             return cast(HttpResponse, response)
         self.message_user(request, _("The preview has expired. Please send the file again."), messages.ERROR)
         return HttpResponseRedirect(reverse("admin:accounts_user_import"))
@@ -309,14 +309,15 @@ class NewPersonForm(forms.ModelForm):  # type: ignore[type-arg]
         }
 
     def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         parsed = BringPersonInput(data={name: value for name, value in cleaned.items() if value})
         if not parsed.is_valid():
             for name, faults in parsed.errors.items():
                 if name not in self.errors:
                     self.add_error(name, [str(each) for each in faults])
             return cleaned
-        return cleaned | parsed.validated_data
+        cleaned |= parsed.validated_data | {"email": str(parsed.validated_data["email"]).lower()}
+        return cleaned
 
 
 class IsVerifiedFilter(admin.SimpleListFilter):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -72,6 +74,6 @@ TENANT_ACTIONS = [
 ]
 
 
-def action_choices() -> list[tuple[str, str]]:
+def action_choices() -> list[tuple[str, Any]]:
     """For the model. A function, so that a new action is no migration."""
-    return Action.choices
+    return list(Action.choices)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from typing import Any, ClassVar, NoReturn
 
 from django.db import models
@@ -57,7 +56,7 @@ class AuditEntry(models.Model):
     class Meta:
         verbose_name_plural = "audit entries"
         default_permissions = ("view",)
-        permissions: Sequence[tuple[str, str]] = [("export_auditentry", "Can export audit entries")]
+        permissions = [("export_auditentry", "Can export audit entries")]
         indexes = [
             models.Index(fields=["-at", "-id"], name="audit_newest"),
             models.Index(fields=["tenant_id", "-at", "-id"], name="audit_newest_of_tenant"),

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
+from core.admin import ReadOnlyAdmin
 from core.audit.actions import Action
 from core.audit.record import record
 from core.outbox.models import OutboxEvent
@@ -19,7 +17,7 @@ from core.outbox.relay import replay
 
 
 @admin.register(OutboxEvent)
-class OutboxEventAdmin(ModelAdmin):  # type: ignore[misc]
+class OutboxEventAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "name", "shown_subscriber", "shown_state", "attempts", "shown_error")
     list_filter = ("name", ("dead_at", admin.EmptyFieldListFilter), ("done_at", admin.EmptyFieldListFilter))
     search_fields = ("event_id", "aggregate", "tenant_id")
@@ -56,12 +54,3 @@ class OutboxEventAdmin(ModelAdmin):  # type: ignore[misc]
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("outbox.change_outboxevent")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False  # an event that is still to be delivered would be lost

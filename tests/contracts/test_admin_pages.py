@@ -10,13 +10,17 @@ from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
+from apps.accounts.models import User
 from apps.accounts.services.accounts import create_operator
 from apps.messaging.models import DeliveryReport, Message
 from apps.messaging.services.receipts import send_receipt
 from apps.payments.models import Attempt, InboxDelivery, Observation
 from apps.payments.services.payments import expire_payment
+from apps.tenants.models import ApiKey, Invitation
+from core.audit.actions import Action
 from core.audit.models import AuditEntry
 from core.outbox.models import OutboxEvent
+from tests.factories.operators import browser_of, make_operator
 from tests.factories.payments import make_payment
 from tests.factories.tenants import make_api_key, make_invitation
 
@@ -108,6 +112,87 @@ def test_an_operator_cannot_remove_what_happened(operator, rows, model):
 
     assert operator.post(page_of(model, "delete", rows[model].pk), {"post": "yes"}).status_code == 403
     assert operator.get(page_of(model, "add")).status_code == 403
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label)
+def test_staff_without_permissions_see_nothing_and_do_nothing(rows, model):
+    browser, opts = browser_of(make_operator()), admin.site._registry[model]
+    leave_the_room()
+    row = rows[model]
+    pages = [page_of(model, "changelist"), page_of(model, "add"), page_of(model, "change", row.pk)]
+    pages += [page_of(model, name, row.pk) for name in opts.actions_detail]
+    pages += [f"{pages[0]}{page}/" for page in ("export", "import") if hasattr(opts, f"{page}_action")]
+
+    answers = [browser.get(page).status_code for page in pages]
+    for action in opts.actions:
+        wish = {"action": action, "_selected_action": [str(row.pk)], "confirmed": "yes", "reason": "x"}
+        answers.append(browser.post(pages[0], wish).status_code)
+    front = browser.get("/admin/").content.decode()
+
+    assert set(answers) == {403}
+    assert pages[0] not in front
+    assert not AuditEntry.objects.exclude(action=Action.ADMIN_SIGNED_IN).filter(actor_kind="staff").exists()
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label)
+def test_staff_who_may_look_look_and_change_nothing(rows, model):
+    app, name = model._meta.app_label, str(model._meta.model_name)
+    browser, opts = browser_of(make_operator(f"{app}.view_{name}")), admin.site._registry[model]
+    leave_the_room()
+    row = rows[model]
+
+    assert browser.get(page_of(model, "changelist")).status_code == 200
+    assert browser.get(page_of(model, "change", row.pk)).status_code == 200
+    assert browser.get(page_of(model, "add")).status_code == 403
+    assert browser.post(page_of(model, "change", row.pk), {"email": "x@example.com"}).status_code == 403
+    assert [browser.get(page_of(model, each, row.pk)).status_code for each in opts.actions_detail] == [403] * len(
+        opts.actions_detail
+    )
+    for action in opts.actions:
+        wish = {"action": action, "_selected_action": [str(row.pk)], "confirmed": "yes", "reason": "x"}
+        browser.post(page_of(model, "changelist"), wish)
+    assert not AuditEntry.objects.exclude(action=Action.ADMIN_SIGNED_IN).filter(actor_kind="staff").exists()
+    assert page_of(model, "changelist") in browser.get("/admin/").content.decode()
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label)
+def test_every_action_asks_before_it_does_anything(operator, rows, model):
+    leave_the_room()
+    row = rows[model]
+    opts = admin.site._registry[model]
+
+    for name in (name for name in opts.actions if name != "replay_dead"):
+        wish = {"action": name, "_selected_action": [str(row.pk)]}
+        asked = operator.post(page_of(model, "changelist"), wish)
+        button = operator.get(page_of(model, f"{name}_one", row.pk))
+        for page in (asked, button):
+            assert page.status_code == 200
+            assert f'name="_selected_action" value="{row.pk}"' in page.content.decode()
+    assert not AuditEntry.objects.exclude(action=Action.ADMIN_SIGNED_IN).filter(actor_kind="staff").exists()
+
+
+@pytest.mark.parametrize("language", ["en", "sw"])
+def test_the_front_page_shows_figures_to_those_who_may_see_them(operator, rows, language):
+    leave_the_room()
+    told = {"en": "Live sessions", "sw": "Vikao hai"}[language]
+
+    everything = operator.get("/admin/", HTTP_ACCEPT_LANGUAGE=language).content.decode()
+    nothing = browser_of(make_operator()).get("/admin/", HTTP_ACCEPT_LANGUAGE=language).content.decode()
+
+    assert told in everything
+    assert told not in nothing
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label)
+def test_no_page_shows_a_secret(operator, rows, model):
+    leave_the_room()
+    person, key = rows[User], rows[ApiKey]
+    secrets = {person.password, key.secret_hash, rows[Invitation].token_hash}
+
+    for page in (page_of(model, "changelist"), page_of(model, "change", rows[model].pk)):
+        shown = operator.get(page).content.decode()
+        assert [secret for secret in secrets if secret in shown] == []
+        assert person.password.rpartition("$")[2] not in shown
 
 
 def test_a_person_without_the_staff_mark_stays_outside(rows):

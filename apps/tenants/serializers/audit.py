@@ -29,7 +29,7 @@ class AuditEntryOutput(serializers.ModelSerializer[AuditEntry]):
     target_type = serializers.CharField(read_only=True, help_text="`user`, `tenant`, `apikey` or `invitation`.")
     target_id = serializers.CharField(read_only=True)
     target_label = serializers.CharField(read_only=True, help_text="What it was called then.")
-    data = serializers.SerializerMethodField(help_text="Details, such as `from` and `to`.")
+    details = serializers.SerializerMethodField(help_text="Such as `from` and `to`.")
 
     class Meta:
         model = AuditEntry
@@ -43,7 +43,7 @@ class AuditEntryOutput(serializers.ModelSerializer[AuditEntry]):
             "target_type",
             "target_id",
             "target_label",
-            "data",
+            "details",
         )
 
     @extend_schema_field({"type": ["string", "null"], "format": "uuid"})
@@ -53,7 +53,7 @@ class AuditEntryOutput(serializers.ModelSerializer[AuditEntry]):
     def get_actor_email(self, entry: AuditEntry) -> str:
         return "" if _is_staffs(entry) else entry.actor_email
 
-    def get_data(self, entry: AuditEntry) -> dict[str, Any]:
+    def get_details(self, entry: AuditEntry) -> dict[str, Any]:
         return {} if _is_staffs(entry) else dict(entry.data)
 
 

@@ -25,7 +25,7 @@ AUDIT_EXAMPLE = {
     "target_type": "user",
     "target_id": "9d1b7a34-93a8-4b0f-8a20-2b1a0c4b7f90",
     "target_label": "juma@example.com",
-    "data": {"from": "member", "to": "admin"},
+    "details": {"from": "member", "to": "admin"},
 }
 
 
