@@ -17,7 +17,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html_join
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from import_export.admin import ImportMixin
 from import_export.formats.base_formats import CSV
@@ -110,24 +110,24 @@ class PeopleCSV(CSV):  # type: ignore[misc]
             try:
                 in_stream = in_stream.decode("utf-8-sig")
             except UnicodeDecodeError:
-                raise UnreadableFile(_now("The file is not text in UTF-8. Save it as CSV (UTF-8).")) from None
+                raise UnreadableFile(gettext("The file is not text in UTF-8. Save it as CSV (UTF-8).")) from None
         first = in_stream.partition("\n")[0]
         delimiter = ";" if ";" in first and "," not in first else ","
         try:
             lines = [line for line in csv.reader(io.StringIO(in_stream), delimiter=delimiter) if any(line)]
         except csv.Error:
-            raise UnreadableFile(_now("The file cannot be read as CSV.")) from None
+            raise UnreadableFile(gettext("The file cannot be read as CSV.")) from None
         headers = [name.strip().lower() for name in lines[0]] if lines else []
         columns = PersonResource.Meta.fields
         if "email" not in headers or set(headers) - set(columns) or len(set(headers)) < len(headers):
-            told = _now("The first line must name the columns: email, and any of %(columns)s.")
+            told = gettext("The first line must name the columns: email, and any of %(columns)s.")
             raise UnreadableFile(told % {"columns": ", ".join(columns[1:])})
         if len(lines) - 1 > MAX_IMPORT_ROWS:
-            raise UnreadableFile(_now("The file holds more than %(max)d people.") % {"max": MAX_IMPORT_ROWS})
+            raise UnreadableFile(gettext("The file holds more than %(max)d people.") % {"max": MAX_IMPORT_ROWS})
         people = Dataset(headers=headers)
         for number, line in enumerate(lines[1:], start=1):
             if len(line) != len(headers):
-                told = _now("Row %(number)d has %(found)d columns instead of %(expected)d.")
+                told = gettext("Row %(number)d has %(found)d columns instead of %(expected)d.")
                 raise UnreadableFile(told % {"number": number, "found": len(line), "expected": len(headers)})
             # The apostrophe with which our own exports disarm formulas.
             people.append([value.strip().removeprefix("'") for value in line])
@@ -253,7 +253,9 @@ class PeopleImport(ImportMixin):  # type: ignore[misc]
                 request, _("Nothing was imported: the people have changed since the preview."), messages.ERROR
             )
             return HttpResponseRedirect(reverse("admin:accounts_user_import"))
-        self.message_user(request, _now("%(count)d people imported.") % {"count": len(result.rows)}, messages.SUCCESS)
+        self.message_user(
+            request, gettext("%(count)d people imported.") % {"count": len(result.rows)}, messages.SUCCESS
+        )
         return HttpResponseRedirect(reverse("admin:accounts_user_changelist"))
 
 

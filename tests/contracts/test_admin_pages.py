@@ -51,6 +51,11 @@ def rows(in_tenant) -> dict[type[Model], Any]:
     return {type(row): row for row in found}
 
 
+def options_of(model: type[Model]) -> Any:
+    """The model's admin."""
+    return admin.site._registry[model]
+
+
 def page_of(model: type[Model], name: str, *args: Any) -> str:
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{name}", args=args)
 
@@ -116,7 +121,7 @@ def test_an_operator_cannot_remove_what_happened(operator, rows, model):
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label)
 def test_staff_without_permissions_see_nothing_and_do_nothing(rows, model):
-    browser, opts = browser_of(make_operator()), admin.site._registry[model]
+    browser, opts = browser_of(make_operator()), options_of(model)
     leave_the_room()
     row = rows[model]
     pages = [page_of(model, "changelist"), page_of(model, "add"), page_of(model, "change", row.pk)]
@@ -137,7 +142,7 @@ def test_staff_without_permissions_see_nothing_and_do_nothing(rows, model):
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label)
 def test_staff_who_may_look_look_and_change_nothing(rows, model):
     app, name = model._meta.app_label, str(model._meta.model_name)
-    browser, opts = browser_of(make_operator(f"{app}.view_{name}")), admin.site._registry[model]
+    browser, opts = browser_of(make_operator(f"{app}.view_{name}")), options_of(model)
     leave_the_room()
     row = rows[model]
 
@@ -159,7 +164,7 @@ def test_staff_who_may_look_look_and_change_nothing(rows, model):
 def test_every_action_asks_before_it_does_anything(operator, rows, model):
     leave_the_room()
     row = rows[model]
-    opts = admin.site._registry[model]
+    opts = options_of(model)
 
     for name in (name for name in opts.actions if name != "replay_dead"):
         wish = {"action": name, "_selected_action": [str(row.pk)]}

@@ -64,16 +64,16 @@ def test_a_line_outside_a_transaction_is_refused(member):
 
 
 def test_a_deed_that_is_rolled_back_leaves_no_line(member):
-    with pytest.raises(ZeroDivisionError), transaction.atomic():
+    with transaction.atomic():
         log_out_everywhere(user=member.user)
-        raise ZeroDivisionError
+        transaction.set_rollback(True)
 
     assert not AuditEntry.objects.exists()
     assert member.user.sessions.get().revoked_at is None
 
 
 def test_an_unknown_action_is_refused(member):
-    with pytest.raises(ValueError, match="made.up"), transaction.atomic():
+    with pytest.raises(ValueError, match=r"made\.up"), transaction.atomic():
         record("made.up", actor=member.user)  # type: ignore[arg-type]
 
 

@@ -64,7 +64,7 @@ def form_of(person: User, **changes: Any) -> dict[str, Any]:
     return told | inline | changes
 
 
-# --- The lines of what people do themselves ----------------------------------------------------------------------------
+# --- The lines of what people do themselves --------------------------------------------------------------------------
 
 
 def test_a_changed_password_leaves_a_line(member):
@@ -135,7 +135,7 @@ def test_a_replayed_token_is_told_by_the_system(member):
     assert line.data["session"] == str(AuthSession.objects.get().pk)
 
 
-# --- Signing in to the admin, and an operator's own password ----------------------------------------------------------
+# --- Signing in to the admin, and an operator's own password ---------------------------------------------------------
 
 
 def test_signing_in_to_the_admin_leaves_a_line_and_a_wrong_password_none(superuser):
@@ -164,7 +164,7 @@ def test_an_operators_new_password_ends_their_sessions_and_leaves_a_line(superus
     assert browser.get("/admin/").status_code == 200
 
 
-# --- Actions on people -------------------------------------------------------------------------------------------------
+# --- Actions on people -----------------------------------------------------------------------------------------------
 
 
 def test_deactivating_acts_on_the_next_request_and_leaves_the_reason(browser, operator, member):
@@ -261,7 +261,7 @@ def test_a_superuser_deactivates_staff(superuser, operator):
     assert [line.target_label for line in lines(Action.ACCOUNT_DEACTIVATED)] == [operator.email]
 
 
-# --- The page of a person -----------------------------------------------------------------------------------------------
+# --- The page of a person --------------------------------------------------------------------------------------------
 
 
 def test_another_address_is_unproven_and_ends_the_sessions(browser, member):
@@ -380,7 +380,7 @@ def test_filters_of_people(browser, member, stranger):
     User.objects.filter(pk=member.user.pk).update(email_verified_at=timezone.now())
     User.objects.filter(pk=stranger.user.pk).update(is_active=False)
 
-    def shown(**query: str) -> str:
+    def shown(**query: str) -> Any:
         return browser.get(list_page("accounts.user"), query).content.decode()
 
     assert page_of(member.user) in shown(verified="yes")
@@ -398,7 +398,7 @@ def test_the_page_shows_sessions_and_organisations(browser, operator, member):
     assert reverse("admin:tenants_tenant_change", args=[member.tenant_id]) in shown
 
 
-# --- Sessions -------------------------------------------------------------------------------------------------------------
+# --- Sessions --------------------------------------------------------------------------------------------------------
 
 
 def test_one_session_is_ended_at_once(member):
@@ -439,7 +439,7 @@ def test_sessions_are_filtered_by_their_state(superuser, state):
     assert [name for name, session in found.items() if str(session.pk) in shown] == [state]
 
 
-# --- Export ---------------------------------------------------------------------------------------------------------------
+# --- Export ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -545,7 +545,7 @@ def test_the_other_exports_leave_their_line_too(superuser, member, model):
     assert lines(Action.DATA_EXPORTED)[0].data["rows"] == len(rows) >= 1
 
 
-# --- Import ---------------------------------------------------------------------------------------------------------------
+# --- Import ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -27,7 +27,8 @@ TENANTS = "/api/v1/tenants/"
 def read(client: APIClient, **filters: Any) -> list[dict[str, Any]]:
     response = client.get(URL, filters)
     assert response.status_code == 200, response.content
-    return response.json()["data"]["results"]
+    results: list[dict[str, Any]] = response.json()["data"]["results"]
+    return results
 
 
 def last(client: APIClient) -> tuple[str, str, str, dict[str, Any]]:
@@ -106,7 +107,7 @@ def test_the_life_of_an_invitation_is_told_without_its_token(member, stranger):
     ]
     assert told[2]["actor_email"] == stranger.user.email
     assert token not in str(told)
-    assert Invitation.objects.first().token_hash not in str(told)
+    assert not [hash for hash in Invitation.objects.values_list("token_hash", flat=True) if hash in str(told)]
 
 
 def test_of_what_staff_did_only_that_they_did_it_is_told(member):
@@ -167,7 +168,8 @@ def test_it_can_be_filtered_and_paged(member):
     assert len(read(client, actor=str(other.user.pk))) == 1
     assert len(read(client, at_from=newest)) == 1
     assert len(read(client, at_until=newest)) == 3
-    seen, cursor = [], ""
+    seen: list[str] = []
+    cursor: str | None = ""
     while cursor is not None:
         page = client.get(URL, {"page_size": 3} | ({"cursor": cursor} if cursor else {}))
         assert faults_in(page) == []
