@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
 
+# Rows of one action: what an operator confirms is what they have read.
+MAX_CHOSEN = 100
+
+
 class ReadOnly:
     """Looked at, and changed through use cases only."""
 
@@ -120,6 +124,10 @@ def asked_actions(
     """
 
     def on_list(self: ModelAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        if queryset[MAX_CHOSEN : MAX_CHOSEN + 1].exists():
+            too_many = gettext("Choose %(max)d rows at most.") % {"max": MAX_CHOSEN}
+            self.message_user(request, too_many, messages.ERROR)
+            return None
         told = {"title": title, "warning": warning, "needs_reason": needs_reason}
         answer = ask(self, request, queryset, action=name, **told)  # type: ignore[arg-type]
         if isinstance(answer, HttpResponse):

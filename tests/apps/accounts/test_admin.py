@@ -246,6 +246,20 @@ def test_staff_are_not_touched_by_staff(browser, action, target):
     assert not EmailLink.objects.exists()
 
 
+def test_an_action_takes_a_hundred_rows_at_most(browser, member, stranger, monkeypatch):
+    monkeypatch.setattr("core.admin.MAX_CHOSEN", 1)
+
+    answer = browser.post(
+        list_page("accounts.user"),
+        {"action": "deactivate", "_selected_action": [str(member.user.pk), str(stranger.user.pk)], "confirmed": "yes"}
+        | {"reason": "x"},
+        follow=True,
+    )
+
+    assert "Choose 1 rows at most." in answer.content.decode()
+    assert not lines(Action.ACCOUNT_DEACTIVATED)
+
+
 def test_nobody_deactivates_themselves(superuser):
     act(browser_of(superuser), "accounts.user", "deactivate", superuser)
 
