@@ -149,6 +149,7 @@ RIGHT = {
     ("TenantListView", "POST"): Right(body=lambda _: {"name": "Duka"}),
     ("CurrentTenantView", "GET"): Right(),
     ("CurrentTenantView", "PATCH"): Right(body=lambda _: {"name": "Duka"}),
+    ("AuditListView", "GET"): Right(),
     ("MemberListView", "GET"): Right(),
     ("MemberDetailView", "PATCH"): Right(
         body=lambda _: {"role": "admin"}, values=lambda member: row(member, "member_id")

@@ -27,9 +27,9 @@ from apps.accounts.services.sessions import (
     RefreshReused,
     SessionRevoked,
     check_alive,
-    end_all_sessions,
     end_session,
     end_session_of,
+    log_out_everywhere,
     open_session,
     refresh_session,
     switch_tenant,
@@ -212,7 +212,7 @@ class LogoutAllView(APIView):
         errors=SESSION_REFUSALS,
     )
     def post(self, request: Request) -> Response:
-        end_all_sessions(user_id=principal_of(request).user.pk)
+        log_out_everywhere(user=principal_of(request).user)
         response = success_response(message=_("Signed out everywhere."))
         cookies.clear_cookies(request, response)
         return response
