@@ -25,6 +25,8 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
+ADMIN_REQUIRES_MFA = env.bool("ADMIN_REQUIRES_MFA", default=True)
+
 NUM_PROXIES = env.int("NUM_PROXIES", default=1)  # CapRover's nginx; 2 behind a CDN as well, 0 without any
 
 # CapRover's nginx ends TLS and says so in this header.
