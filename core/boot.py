@@ -30,6 +30,11 @@ def weaknesses(settings: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} is missing or weak; set it to the output of: openssl rand -base64 48"
     if settings["SECRET_KEY"] and settings["SECRET_KEY"] == settings["JWT_SIGNING_KEY"]:
         yield "JWT_SIGNING_KEY equals SECRET_KEY; one leak must not open both."
+    for place, key in enumerate(settings.get("ENCRYPTION_KEYS", ()), start=1):
+        if is_weak_key(key):
+            yield f"ENCRYPTION_KEYS holds a weak key in place {place}; make one with: openssl rand -base64 48"
+        if key in (settings["SECRET_KEY"], settings["JWT_SIGNING_KEY"]):
+            yield f"ENCRYPTION_KEYS repeats another key in place {place}; one leak must not open both."
     if not settings["ALLOWED_HOSTS"] or any("*" in host or host.startswith(".") for host in settings["ALLOWED_HOSTS"]):
         yield "ALLOWED_HOSTS must name the hosts that are served, without wildcards."
     if settings["DATABASES"]["default"]["ENGINE"] == "django.db.backends.sqlite3":

@@ -77,12 +77,23 @@ def begin_totp(*, session: AuthSession) -> TotpOffer:
     person = _lock_for_change(session)
     if has_second_factor(user_id=person.pk):
         raise MfaAlreadyEnabled
-    secret, expires_at = generate_totp_secret(), timezone.now() + settings.MFA_SETUP_LIFETIME
-    TotpSetup.objects.update_or_create(user=person, defaults={"secret": encrypt(secret), "expires_at": expires_at})
-    adapter = get_adapter()
-    url = adapter.build_totp_url(person, secret)
+    offer = offer_totp(user=person)
+    kept = {"secret": encrypt(offer.secret), "expires_at": offer.expires_at}
+    TotpSetup.objects.update_or_create(user=person, defaults=kept)
+    return offer
+
+
+def offer_totp(*, user: User) -> TotpOffer:
+    """A new secret, in the forms in which authenticator apps take one. Stores nothing."""
+    adapter, secret = get_adapter(), generate_totp_secret()
+    url = adapter.build_totp_url(user, secret)
     picture = base64.b64encode(adapter.build_totp_svg(url).encode()).decode()
-    return TotpOffer(secret=secret, otpauth_url=url, qr=f"data:image/svg+xml;base64,{picture}", expires_at=expires_at)
+    return TotpOffer(
+        secret=secret,
+        otpauth_url=url,
+        qr=f"data:image/svg+xml;base64,{picture}",
+        expires_at=timezone.now() + settings.MFA_SETUP_LIFETIME,
+    )
 
 
 @transaction.atomic
