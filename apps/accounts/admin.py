@@ -14,7 +14,6 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, AuthenticationForm, UserChangeForm, UserCreationForm
@@ -112,7 +111,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
     def remove_second_factor(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         operator_id = cast(User, request.user).pk
         done = sum(reset_factors(user_id=person.pk, operator_id=operator_id) for person in queryset)
-        self.message_user(request, _now("Second factors removed: %(count)d.") % {"count": done})
+        self.message_user(request, _("Second factors removed: %(count)d.") % {"count": done})
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False  # payments name the person who started them; deactivate instead
