@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from apps.accounts.tasks import (
     issue_reset_link_task,
     send_link_task,
+    tell_factors_changed_task,
     tell_password_changed_task,
     tell_refresh_reused_task,
 )
@@ -16,6 +17,7 @@ from apps.payments.tasks import expire_payment_task, poll_attempt_task, process_
 SUBSCRIBERS: Mapping[str, Sequence[Callable[..., None]]] = {
     "account.reset_requested": [issue_reset_link_task],
     "account.link_requested": [send_link_task],
+    "account.factors_changed": [tell_factors_changed_task],
     "account.password_changed": [tell_password_changed_task],
     "account.refresh_reused": [tell_refresh_reused_task],
     "payment.started": [submit_attempt_task],

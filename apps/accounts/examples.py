@@ -33,9 +33,12 @@ SIGNED_IN_EXAMPLE = {
     "refresh_expires_at": "2026-12-04T09:00:00Z",
 }
 PASSWORD_EXAMPLE = "kahawa-na-chai-7"  # noqa: S105  an example for the schema
+CODE_EXAMPLE = "492039"
+RECOVERY_CODE_EXAMPLE = "6093-1842"
 SESSION_EXAMPLE = {
     "id": "2734954d-580c-4ba4-98d0-4d614fcea0ff",
     "transport": "body",
+    "methods": ["pwd", "otp"],
     "user_agent": "FarajaApp/1.4 (Android 15)",
     "created_at": "2026-11-20T09:00:00Z",
     "last_used_at": "2026-11-20T09:14:00Z",

@@ -9,7 +9,9 @@ from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, Permis
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
+from apps.accounts.methods import Method
 from apps.accounts.transports import Transport
 from apps.common.models import BaseModel
 
@@ -55,6 +57,9 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
     email_verified_at = models.DateTimeField(null=True, blank=True)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
+    factors_changed_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When a second factor was last switched on, off or renewed."
+    )
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -80,6 +85,12 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
     def is_email_verified(self) -> bool:
         return self.email_verified_at is not None
 
+    def get_session_auth_hash(self) -> str:
+        """The admin's sessions end with a change of the password, as Django has it, and of the second factor."""
+        changed = self.factors_changed_at
+        told = f"{super().get_session_auth_hash()}:{changed.isoformat() if changed else ''}"
+        return salted_hmac("accounts.session_auth", told, algorithm="sha256").hexdigest()
+
     def get_full_name(self) -> str:
         return f"{self.first_name} {self.last_name}".strip()
 
@@ -98,6 +109,7 @@ class AuthSession(BaseModel):
         LOGOUT = "logout"
         REUSE = "reuse"
         NEW_PASSWORD = "new_password"  # noqa: S105  a reason
+        NEW_FACTOR = "new_factor"
         TOO_MANY = "too_many"
         STAFF = "staff"
         DEACTIVATED = "deactivated"
@@ -116,6 +128,9 @@ class AuthSession(BaseModel):
     authenticated_at = models.DateTimeField(
         default=timezone.now, help_text="When the person last proved who they are, by more than a token."
     )
+    methods = models.JSONField(
+        default=list, help_text="By what they have proven it in this session: the `amr` claim, first proof first."
+    )
     client_key = models.CharField(
         max_length=32,
         blank=True,
@@ -132,6 +147,37 @@ class AuthSession(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.transport} session {self.pk}"
+
+
+class MfaChallenge(BaseModel):
+    """A sign-in that waits for its second factor. No session: its token opens nothing but the second step.
+
+    Like a mailed link, the token is a function of the row (and of the password's hash); the row holds no secret.
+    """
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="mfa_challenges")
+    transport = models.CharField(max_length=20, choices=Transport.choices)
+    method = models.CharField(max_length=20, choices=Method.choices, help_text="What has been proven so far.")
+    guesses = models.PositiveSmallIntegerField(default=0, help_text="Codes that were looked at.")
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, help_text="When it was met, or ended.")
+
+    class Meta:
+        indexes = [models.Index(fields=["expires_at"], name="mfa_challenge_expiry")]
+
+    def __str__(self) -> str:
+        return f"challenge {self.pk}"
+
+
+class TotpSetup(BaseModel):
+    """A secret that was shown to somebody who has not yet proven that their app knows it."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="totp_setup")
+    secret = models.CharField(max_length=300, help_text="Sealed.")
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"set-up {self.pk}"
 
 
 class EmailLink(BaseModel):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
+from allauth.mfa import app_settings
+from allauth.mfa.models import Authenticator
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -106,9 +109,61 @@ def is_known_client(*, email: str, client: str) -> bool:
     The holder's sessions only: whoever merely claims the address must not get guesses of their own at its password.
     """
     holder = User.objects.holder_of(email)
-    sessions = AuthSession.objects.filter(user=holder, client_key=client_key(client))
+    return holder is not None and is_known_network(user_id=holder.pk, client=client)
+
+
+def is_known_network(*, user_id: UUID, client: str) -> bool:
+    """Whether a person has signed in from this network before, in a session that no stolen token ended."""
+    sessions = AuthSession.objects.filter(user_id=user_id, client_key=client_key(client))
     return sessions.exclude(revoked_reason=AuthSession.Reason.REUSE).exists()
 
 
 def find_user(*, user_id: UUID) -> User | None:
     return User.objects.filter(pk=user_id).first()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Factor:
+    """A second factor that is switched on."""
+
+    type: str
+    created_at: datetime
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactorSummary:
+    """A person's second factors, and how they can prove themselves again."""
+
+    factors: tuple[Factor, ...]
+    recovery_codes_left: int
+    proofs: tuple[str, ...]
+
+    @property
+    def is_enabled(self) -> bool:
+        return bool(self.factors)
+
+
+def has_second_factor(*, user_id: UUID) -> bool:
+    """Whether signing in takes more than one proof. Recovery codes alone are no factor."""
+    return bool(Authenticator.objects.filter(user_id=user_id, type=Authenticator.Type.TOTP).exists())
+
+
+def summarise_factors(*, user: User) -> FactorSummary:
+    """What second factors `user` has."""
+    rows = {row.type: row for row in Authenticator.objects.filter(user_id=user.pk)}
+    totp, recovery = rows.get(Authenticator.Type.TOTP), rows.get(Authenticator.Type.RECOVERY_CODES)
+    factors = () if totp is None else (_factor(totp),)
+    left = 0 if recovery is None else app_settings.RECOVERY_CODE_COUNT - int(recovery.data["used_mask"]).bit_count()
+    return FactorSummary(factors=factors, recovery_codes_left=left, proofs=_proofs(user, bool(totp), left))
+
+
+def _factor(row: Authenticator) -> Factor:
+    return Factor(type=str(row.type), created_at=row.created_at, last_used_at=row.last_used_at)
+
+
+def _proofs(user: User, is_enabled: bool, codes_left: int) -> tuple[str, ...]:
+    """The fields of a re-authentication that `user` can fill. None: only signing in again proves them."""
+    if is_enabled:
+        return ("code", "recovery_code") if codes_left else ("code",)
+    return ("password",) if user.has_usable_password() else ()

@@ -6,9 +6,11 @@ from uuid import UUID
 
 from celery import shared_task
 
+from apps.accounts.services.factors import purge_setups, tell_factors_changed
 from apps.accounts.services.links import issue_reset_link, purge_links, send_link
 from apps.accounts.services.passwords import tell_password_changed
 from apps.accounts.services.sessions import purge_sessions, tell_refresh_reused
+from apps.accounts.services.sign_in import purge_challenges
 
 
 def send_link_task(*, link_id: str, **_: object) -> None:
@@ -27,8 +29,14 @@ def tell_refresh_reused_task(*, user_id: str, **_: object) -> None:
     tell_refresh_reused(user_id=UUID(user_id))
 
 
+def tell_factors_changed_task(*, user_id: str, change: str, **_: object) -> None:
+    tell_factors_changed(user_id=UUID(user_id), change=change)
+
+
 @shared_task
 def purge_sessions_task() -> None:
-    """Once a day, by beat: sessions and links that can never be used again."""
+    """Once a day, by beat: sessions, links and challenges that can never be used again."""
     purge_sessions()
     purge_links()
+    purge_challenges()
+    purge_setups()

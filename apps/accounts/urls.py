@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.accounts.views import accounts, links, passwords, people, sessions
+from apps.accounts.views import accounts, factors, links, passwords, people, sessions
 
 urlpatterns = [
     path("auth/register/", accounts.RegisterView.as_view()),
@@ -16,6 +16,11 @@ urlpatterns = [
     path("auth/update-profile/", accounts.UpdateProfileView.as_view()),
     path("auth/change-password/", passwords.ChangePasswordView.as_view()),
     path("auth/reauthenticate/", passwords.ReauthenticateView.as_view()),
+    path("auth/mfa/", factors.FactorsView.as_view()),
+    path("auth/mfa/totp/", factors.TotpView.as_view()),
+    path("auth/mfa/totp/confirm/", factors.ConfirmTotpView.as_view()),
+    path("auth/mfa/recovery-codes/", factors.RecoveryCodesView.as_view()),
+    path("auth/mfa/verify/", factors.VerifyView.as_view()),
     path("auth/reset-password/", passwords.ResetPasswordView.as_view()),
     path("auth/reset-password-confirm/", passwords.ConfirmResetView.as_view()),
     path("auth/verify-email/", links.VerifyEmailView.as_view()),

@@ -82,6 +82,8 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "allauth.account",  # its code is beneath allauth.mfa; its own tables stay empty
+    "allauth.mfa",
     "corsheaders",
     "rest_framework",
     "core",  # before drf_spectacular, one of whose templates it replaces
@@ -113,6 +115,7 @@ MIDDLEWARE = [
     "core.middleware.AdminOnlyAuthenticationMiddleware",
     "core.middleware.AdminOnlyMessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",  # allauth refuses to start without it
 ]
 
 TEMPLATES = [
@@ -246,7 +249,14 @@ RATE_LIMITS: dict[str, tuple[int, timedelta]] = {
     # Mails with a reset link: to one account, and asked for from one address.
     "reset_account": (5, timedelta(hours=1)),
     "reset_client": (20, timedelta(hours=1)),
-    # Guesses at the current password by whoever holds a stolen session.
+    # Wrong codes of a second factor for one account, by whoever has its password. A code is one of a million and three
+    # of them are good at any time: 250 guesses a day find one in 1,300 days.
+    "mfa_account": (10, timedelta(hours=1)),
+    # The same from a network where this person has signed in before, counted apart, as for passwords.
+    "mfa_known": (10, timedelta(hours=1)),
+    # Switching a second factor on or off, and the codes on the way: each is a mail and ends sessions.
+    "mfa_person": (20, timedelta(hours=1)),
+    # Guesses at the current password, or at a code, by whoever holds a stolen session.
     "password_person": (5, timedelta(minutes=15)),
     # Confirmation mails that a person sends to themselves.
     "link_person": (5, timedelta(hours=1)),
@@ -343,6 +353,22 @@ AUTH_LINK_LIFETIME = {
     "reset_password": timedelta(minutes=30),
 }
 INVITATION_LIFETIME = timedelta(days=7)
+
+# Between the first and the second factor of a sign-in, and between showing a secret and its first code.
+MFA_CHALLENGE_LIFETIME = timedelta(minutes=5)
+MFA_SETUP_LIFETIME = timedelta(minutes=30)
+# Read by django-allauth: one step of 30 seconds early or late is the same minute on another clock.
+MFA_ADAPTER = "apps.accounts.mfa_adapter.MfaAdapter"
+MFA_TOTP_ISSUER = env.str("MFA_ISSUER", default="Faraja")
+MFA_TOTP_TOLERANCE = 1
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS, ACCOUNT_SIGNUP_FIELDS = {"email"}, ["email*", "password1*"]
+# Whether staff need a second factor for the admin. Whoever has one is always asked for it.
+ADMIN_REQUIRES_MFA = env.bool("ADMIN_REQUIRES_MFA", default=False)
+
+# What encrypts secrets that have to be read again (`core.sealing`): the first one seals, all of them open. Without any,
+# a key derived from SECRET_KEY.
+ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=[])
 # Where mailed links lead: the web frontend, which hands the token to the API.
 FRONTEND_URL = env.str("FRONTEND_URL", default="http://localhost:3000").rstrip("/")
 

@@ -18,9 +18,10 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from apps.accounts.models import EmailLink, User
+from apps.accounts.models import AuthSession, EmailLink, User
 from apps.accounts.selectors import find_user_by_email, is_email_proven_by_another
-from apps.accounts.services.passwords import check_own_password, set_password
+from apps.accounts.services.passwords import set_password
+from apps.accounts.services.step_up import require_proof
 from core.audit.actions import Action
 from core.audit.record import record
 from core.exceptions import RuleViolated
@@ -50,13 +51,14 @@ def request_verification(*, user: User) -> None:
 
 
 @transaction.atomic
-def request_email_change(*, user: User, email: str, password: str) -> None:
+def request_email_change(*, session: AuthSession, email: str, password: str = "") -> None:
     """Send a link to the new address; the account keeps the old one until it is followed.
 
-    Whether the new address belongs to somebody else is not told: it shows when the link is followed.
+    `ReauthenticationRequired` or `WrongPassword`, as `require_proof` has it. Whether the new address belongs to
+    somebody else is not told: it shows when the link is followed.
     """
-    check_own_password(user=user, password=password)
-    _request(user, Purpose.CHANGE_EMAIL, email=email.strip().lower())
+    require_proof(session=session, password=password)
+    _request(session.user, Purpose.CHANGE_EMAIL, email=email.strip().lower())
 
 
 def request_password_reset(*, email: str, client: str) -> None:
