@@ -70,7 +70,6 @@ class InvitationAdmin(ModelAdmin):  # type: ignore[misc]
     list_select_related = ("tenant",)
     search_fields = ("email", "phone", "tenant__name", "tenant__id")
     ordering = ("-created_at", "-id")
-    exclude = ("token_hash",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
