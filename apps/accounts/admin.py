@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, AuthenticationForm, UserChangeForm, UserCreationForm
 
-from apps.accounts.models import AuthSession, User
+from apps.accounts.models import AuthSession, User, VerificationCode
 from apps.accounts.services.accounts import count_guess
 from core.client_address import client_address
 from core.throttling.limits import Throttled
@@ -44,14 +44,33 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
     list_display = ("email", "first_name", "last_name", "phone", "is_active", "is_staff", "created_at")
     list_filter = ("is_active", "is_staff", "language")
     search_fields = ("email", "first_name", "last_name", "phone", "id")
-    readonly_fields = ("id", "created_at", "last_login")
+    readonly_fields = ("id", "phone_verified_at", "created_at", "last_login")
     fieldsets = (
-        (None, {"fields": ("id", "email", "password", "first_name", "last_name", "phone", "language")}),
+        (
+            None,
+            {
+                "fields": (
+                    "id",
+                    "email",
+                    "password",
+                    "first_name",
+                    "last_name",
+                    "phone",
+                    "phone_verified_at",
+                    "language",
+                )
+            },
+        ),
         ("Access", {"fields": ("is_active", "is_staff", "is_superuser", "user_permissions")}),
         ("Dates", {"fields": ("created_at", "last_login")}),
     )
     add_fieldsets = ((None, {"fields": ("email", "password1", "password2")}),)
     filter_horizontal = ()  # two lists side by side are wider than the page
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        if "phone" in form.changed_data:
+            obj.phone_verified_at = None  # what an operator types is a claim like any other
+        super().save_model(request, obj, form, change)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False  # payments name the person who started them; deactivate instead
@@ -69,4 +88,25 @@ class AuthSessionAdmin(ModelAdmin):  # type: ignore[misc]
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: AuthSession | None = None) -> bool:
+        return False
+
+
+@admin.register(VerificationCode)
+class VerificationCodeAdmin(ModelAdmin):  # type: ignore[misc]
+    """What was asked for and how it went. The codes themselves stand nowhere."""
+
+    list_display = ("created_at", "purpose", "phone", "user", "guesses", "expires_at", "used_at")
+    list_filter = ("purpose", ("used_at", admin.EmptyFieldListFilter))
+    list_select_related = ("user",)
+    search_fields = ("phone", "id", "user__email")
+    ordering = ("-created_at", "-id")
+    exclude = ("nonce",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: VerificationCode | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: VerificationCode | None = None) -> bool:
         return False

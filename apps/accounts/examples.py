@@ -8,6 +8,7 @@ USER_EXAMPLE = {
     "phone": "+255712345678",
     "language": "en",
     "is_email_verified": True,
+    "is_phone_verified": True,
     "created_at": "2026-11-20T09:00:00Z",
 }
 TENANT_EXAMPLE = {"id": "b3a1f2e4-1d5c-4a53-8f0b-1f6d2a7c9e10", "name": "Asha Juma", "role": "owner"}
@@ -23,6 +24,11 @@ SIGNED_IN_EXAMPLE = {
     "refresh_expires_at": "2026-12-04T09:00:00Z",
 }
 PASSWORD_EXAMPLE = "kahawa-na-chai-7"  # noqa: S105  an example for the schema
+CHALLENGE_EXAMPLE = {
+    "challenge": "5f6a2a0c-2d53-4a7e-9c0e-9d0b8c7a6f11",
+    "expires_at": "2026-11-20T09:10:00Z",
+    "resend_after": 60,
+}
 SESSION_EXAMPLE = {
     "id": "2734954d-580c-4ba4-98d0-4d614fcea0ff",
     "transport": "body",

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.accounts.views import accounts, links, passwords, sessions
+from apps.accounts.views import accounts, links, passwords, phones, sessions
 
 urlpatterns = [
     path("auth/register/", accounts.RegisterView.as_view()),
@@ -20,4 +20,10 @@ urlpatterns = [
     path("auth/verify-email/", links.VerifyEmailView.as_view()),
     path("auth/resend-verification/", links.ResendVerificationView.as_view()),
     path("auth/change-email/", links.ChangeEmailView.as_view()),
+    path("auth/request-otp/", phones.RequestOtpView.as_view()),
+    path("auth/verify-otp/", phones.VerifyOtpView.as_view()),
+    path("auth/verify-phone/", phones.VerifyPhoneView.as_view()),
+    path("auth/verify-phone-confirm/", phones.ConfirmPhoneView.as_view()),
+    path("auth/change-phone/", phones.ChangePhoneView.as_view()),
+    path("auth/change-phone-confirm/", phones.ConfirmPhoneChangeView.as_view()),
 ]

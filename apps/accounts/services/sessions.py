@@ -8,8 +8,9 @@ now stands for. Anything older is a replay, and ends the family.
 from __future__ import annotations
 
 import logging
+from copy import copy
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db.models import F, Value
@@ -170,6 +171,22 @@ def end_all_sessions(*, user_id: UUID, reason: AuthSession.Reason = AuthSession.
     """Every session of a person, this one included."""
     live = AuthSession.objects.filter(user_id=user_id, revoked_at=None)
     live.update(revoked_at=timezone.now(), revoked_reason=reason)
+
+
+def replace_sessions(*, session: AuthSession, reason: AuthSession.Reason) -> tuple[Principal, TokenPair]:
+    """End every session of a person, and go on with a new one in the place of `session`. Call inside a transaction.
+
+    The new one is in the same tenant, has the same transport and lives no longer; tokens of the old one are dead.
+    """
+    end_all_sessions(user_id=session.user_id, reason=reason)
+    now = timezone.now()
+    fresh = copy(session)
+    fresh.pk, fresh.created_at = uuid4(), now
+    fresh.generation, fresh.rotated_at, fresh.last_used_at = 1, now, now
+    fresh.expires_at = min(now + settings.AUTH_REFRESH_LIFETIME, session.absolute_expires_at)
+    fresh.save(force_insert=True)
+    principal = _principal(fresh.pk)
+    return principal, mint(principal.session, role=principal.role)
 
 
 def _end_oldest(user_id: UUID) -> None:
