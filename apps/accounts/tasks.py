@@ -10,7 +10,7 @@ from apps.accounts.services.codes import purge_codes, send_code
 from apps.accounts.services.links import issue_reset_link, purge_links, send_link
 from apps.accounts.services.passwords import tell_password_changed
 from apps.accounts.services.phones import tell_phone_lost, tell_phone_proven
-from apps.accounts.services.sessions import purge_sessions
+from apps.accounts.services.sessions import purge_sessions, tell_refresh_reused
 
 
 def send_link_task(*, link_id: str, **_: object) -> None:
@@ -23,6 +23,10 @@ def issue_reset_link_task(*, email: str, **_: object) -> None:
 
 def tell_password_changed_task(*, user_id: str, **_: object) -> None:
     tell_password_changed(user_id=UUID(user_id))
+
+
+def tell_refresh_reused_task(*, user_id: str, **_: object) -> None:
+    tell_refresh_reused(user_id=UUID(user_id))
 
 
 def send_code_task(*, code_id: str, **_: object) -> None:

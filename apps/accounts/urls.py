@@ -1,11 +1,12 @@
 from django.urls import path
 
-from apps.accounts.views import accounts, links, passwords, phones, sessions
+from apps.accounts.views import accounts, links, passwords, people, phones, sessions
 
 urlpatterns = [
     path("auth/register/", accounts.RegisterView.as_view()),
     path("auth/login/", sessions.LoginView.as_view()),
     path("auth/refresh/", sessions.RefreshView.as_view()),
+    path("auth/csrf/", sessions.CsrfView.as_view()),
     path("auth/logout/", sessions.LogoutView.as_view()),
     path("auth/logout-all/", sessions.LogoutAllView.as_view()),
     path("auth/sessions/", sessions.SessionListView.as_view()),
@@ -26,4 +27,7 @@ urlpatterns = [
     path("auth/verify-phone-confirm/", phones.ConfirmPhoneView.as_view()),
     path("auth/change-phone/", phones.ChangePhoneView.as_view()),
     path("auth/change-phone-confirm/", phones.ConfirmPhoneChangeView.as_view()),
+    path("users/", people.UserListView.as_view()),
+    path("users/me/", people.OwnUserView.as_view()),
+    path("users/<uuid:user_id>/", people.UserDetailView.as_view()),
 ]

@@ -98,9 +98,10 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "core.middleware.RequestMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "core.middleware.EnvelopeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "corsheaders.middleware.CorsMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     # Sessions, CSRF and messages serve the admin; API paths skip them.
@@ -181,6 +182,7 @@ CACHES: dict[str, Any] = {
 }
 
 CELERY_BROKER_URL = REDIS_URL or "memory://"
+CELERY_BROKER_TRANSPORT = "core.outbox.broker.Transport" if REDIS_URL else None
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -355,21 +357,23 @@ OTP_MAX_GUESSES = 5
 FRONTEND_URL = env.str("FRONTEND_URL", default="http://localhost:3000").rstrip("/")
 
 
-def simple_jwt(signing_key: str) -> dict[str, Any]:
-    """simplejwt's settings. Rotation and revocation are ours (`apps.accounts.services.sessions`)."""
-    return {
-        "ALGORITHM": "HS256",
-        "SIGNING_KEY": signing_key,
-        "ISSUER": "faraja",
-        "AUDIENCE": "faraja-api",
-        "LEEWAY": 30,
-        "ACCESS_TOKEN_LIFETIME": AUTH_ACCESS_LIFETIME,
-        "REFRESH_TOKEN_LIFETIME": AUTH_REFRESH_LIFETIME,
-        "USER_ID_CLAIM": "sub",
-        "TOKEN_TYPE_CLAIM": "typ",
-        "AUTH_TOKEN_CLASSES": ("apps.accounts.tokens.AccessToken",),
-        "UPDATE_LAST_LOGIN": False,
-    }
+# The keys that sign and check tokens (`core.keyring`, docs/keys.md). Without any: one HS256 key, JWT_SIGNING_KEY.
+JWT_KEYS = env.str("JWT_KEYS", default="")
+
+# simplejwt's settings. Keys come from the ring (`apps.accounts.token_backend`), so its own backend has none and can do
+# nothing; rotation and revocation are ours too (`apps.accounts.services.sessions`).
+SIMPLE_JWT = {
+    "SIGNING_KEY": None,
+    "ISSUER": env.str("JWT_ISSUER", default="faraja"),
+    "AUDIENCE": env.str("JWT_AUDIENCE", default="faraja-api"),
+    "LEEWAY": 30,
+    "ACCESS_TOKEN_LIFETIME": AUTH_ACCESS_LIFETIME,
+    "REFRESH_TOKEN_LIFETIME": AUTH_REFRESH_LIFETIME,
+    "USER_ID_CLAIM": "sub",
+    "TOKEN_TYPE_CLAIM": "typ",
+    "AUTH_TOKEN_CLASSES": ("apps.accounts.tokens.AccessToken",),
+    "UPDATE_LAST_LOGIN": False,
+}
 
 
 # --- Payments -------------------------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from config.settings.base import (
     env,
     logging_config,
     payment_gateways,
-    simple_jwt,
     sms_gateways,
 )
 
@@ -30,7 +29,7 @@ SMS_CONFIRM_SECONDS = env.int("SMS_CONFIRM_SECONDS", default=5)
 EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
 EMAIL_FILE_PATH = env.str("EMAIL_FILE_PATH", default=str(VAR_DIR / "mail"))
 
-SIMPLE_JWT = simple_jwt(env.str("JWT_SIGNING_KEY", default="insecure-development-jwt-key-never-used-in-production"))
+JWT_SIGNING_KEY = env.str("JWT_SIGNING_KEY", default="insecure-development-jwt-key-never-used-in-production")
 AUTH_COOKIE_SECURE = False  # plain http on localhost
 
 CORS_ALLOWED_ORIGINS = env.list(

@@ -1,7 +1,7 @@
 """Production. Refuses to boot on weak settings (`core.boot`); every value comes from the environment."""
 
 from config.settings.base import *  # noqa: F403
-from config.settings.base import databases, env, logging_config, payment_gateways, simple_jwt, sms_gateways
+from config.settings.base import databases, env, logging_config, payment_gateways, sms_gateways
 from core.boot import refuse_weak_settings
 
 DEBUG = env.bool("DEBUG", default=False)
@@ -17,7 +17,6 @@ EMAIL_CONFIG = env.email_url_config(env.str("EMAIL_URL", default="") or "console
 vars().update(EMAIL_CONFIG)
 EMAIL_TIMEOUT = 10
 
-SIMPLE_JWT = simple_jwt(JWT_SIGNING_KEY)
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 
 STORAGES = {

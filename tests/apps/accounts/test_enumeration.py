@@ -1,14 +1,12 @@
 """Nobody learns whether an address or a number is known: not from status, body or headers, and not from the time.
 
-Each door is asked about known and unknown people in turn. The time is judged with full figures only (`--full-figures`,
-or FULL_FIGURES=1 in the environment) and with production's password hasher: a busy computer must not fail the suite.
+Each door is asked about known and unknown people in turn. The time is judged with full figures only (`make invariants`)
+and with production's password hasher: a busy computer must not fail the suite.
 """
 
 from __future__ import annotations
 
-import os
 import statistics
-import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -25,6 +23,7 @@ from apps.accounts.models import User, VerificationCode
 from apps.accounts.services.codes import code_of
 from config.settings import base
 from tests.factories.accounts import PASSWORD
+from tests.figures import Figure, RecordFigure
 from tests.limits import fresh_address
 
 WRONG = "si-hiyo-kabisa-1"
@@ -81,20 +80,17 @@ def shape(value: object) -> object:
 
 
 @pytest.fixture
-def is_full(request) -> bool:
-    return bool(request.config.getoption("--full-figures", default=False) or os.environ.get("FULL_FIGURES"))
-
-
-@pytest.fixture
-def hasher(settings, is_full) -> None:
-    if is_full:
+def tries(figure: Figure, settings) -> int:
+    chosen = figure(quick=QUICK, full=FULL)
+    if chosen == FULL:
         settings.PASSWORD_HASHERS = base.PASSWORD_HASHERS
+    return chosen
 
 
 @pytest.fixture
-def known(hasher, is_full) -> list[Somebody]:
+def known(tries) -> list[Somebody]:
     """People who have proven both an address and a number."""
-    people = [somebody() for _ in range(FULL if is_full else QUICK)]
+    people = [somebody() for _ in range(tries)]
     proven_at, password = timezone.now(), make_password(PASSWORD)
     User.objects.bulk_create(
         User(
@@ -112,7 +108,7 @@ def known(hasher, is_full) -> list[Somebody]:
 @pytest.mark.invariant("I52")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("door", DOORS)
-def test_known_and_unknown_people_are_answered_alike(door, known, is_full, record_property):
+def test_known_and_unknown_people_are_answered_alike(door, known, record_figure: RecordFigure):
     for warm_up in (known[0], somebody()):
         ask(door, DOORS[door](warm_up))
     seconds: dict[bool, list[float]] = {True: [], False: []}
@@ -129,10 +125,9 @@ def test_known_and_unknown_people_are_answered_alike(door, known, is_full, recor
             answers.append(told(response))
 
     assert all(answer == answers[0] for answer in answers)
-    if is_full:
+    if len(known) == FULL:
         for_known, for_unknown = (1000 * statistics.median(seconds[is_known]) for is_known in (True, False))
         difference = abs(for_known - for_unknown) / for_unknown
         figure = f"{door}: n = {len(known)}, medians {for_known:.2f} and {for_unknown:.2f} ms, {difference:.1%} apart"
-        record_property("figure", figure)
-        sys.stderr.write(f"\n{figure}\n")
+        record_figure(figure)
         assert difference < TOLERANCE, figure

@@ -32,6 +32,7 @@ from tests.envelope import refusal_of
 from tests.factories.accounts import Member, fresh_phone, make_member, with_proven_phone
 from tests.factories.tenants import messages_of
 from tests.fakes import ScriptedSms, scripted_sms
+from tests.figures import RecordFigure
 from tests.limits import at_once, fresh_address
 from tests.outbox import work_off_outbox
 
@@ -197,7 +198,7 @@ def test_a_code_works_once(person):
 
 @pytest.mark.invariant("I66")
 @pytest.mark.django_db(transaction=True)
-def test_of_twenty_right_answers_at_once_one_signs_in():
+def test_of_twenty_right_answers_at_once_one_signs_in(record_figure: RecordFigure):
     person = with_proven_phone(make_member())
     challenge = challenge_for(person.user.phone)
     code = right_code(challenge)
@@ -207,6 +208,7 @@ def test_of_twenty_right_answers_at_once_one_signs_in():
     assert sorted(answer.status_code for answer in answers) == [200] + [422] * 19
     assert {answer.json()["code"] for answer in answers if answer.status_code == 422} == {"otp_invalid"}
     assert AuthSession.objects.filter(user=person.user).count() == 2  # the fixture's, and this one
+    record_figure("race of 20 right answers: one 200, 19 x 422 otp_invalid")
 
 
 @pytest.mark.invariant("I66")
@@ -278,7 +280,7 @@ def looked_at(monkeypatch) -> list[object]:
 @pytest.mark.invariant("I65")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("is_known", "count"), [(True, 100), (False, 30)])
-def test_of_a_hundred_guesses_at_once_exactly_five_are_looked_at(looked_at, is_known, count):
+def test_of_a_hundred_guesses_at_once_exactly_five_are_looked_at(looked_at, is_known, count, record_figure):
     phone = with_proven_phone(make_member()).user.phone if is_known else fresh_phone()
     challenge = challenge_for(phone)
     guess = wrong_code(challenge)
@@ -288,6 +290,7 @@ def test_of_a_hundred_guesses_at_once_exactly_five_are_looked_at(looked_at, is_k
     assert sorted(answer.status_code for answer in answers) == [422] * 5 + [429] * (count - 5)
     assert {refusal_of(answer) for answer in answers} == {(422, "otp_invalid"), (429, "otp_locked")}
     assert len(looked_at) == 5
+    record_figure(f"race of {count} guesses: 5 looked at")
     assert VerificationCode.objects.get().guesses == 5
     assert refusal_of(verify(challenge, right_code(challenge))) == (429, "otp_locked")
     assert len(looked_at) == 5
