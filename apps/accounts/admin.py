@@ -40,7 +40,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from apps.accounts.models import AuthSession, User
+from apps.accounts.models import AuthSession, User, VerificationCode
 from apps.accounts.selectors import filter_sessions_by_state, has_second_factor
 from apps.accounts.serializers.operators import BringPersonInput
 from apps.accounts.services.accounts import count_guess
@@ -404,9 +404,18 @@ class UserAdmin(PeopleImport, AuditedExport, ModelAdmin):  # type: ignore[misc]
     search_help_text = _("E-mail address, name, phone number or id")
     date_hierarchy = "created_at"
     show_full_result_count = False
-    readonly_fields = ("id", "is_active", "email_verified_at", "shown_memberships", "created_at", "last_login")
+    readonly_fields = (
+        "id",
+        "is_active",
+        "email_verified_at",
+        "phone_verified_at",
+        "shown_memberships",
+        "created_at",
+        "last_login",
+    )
     fieldsets = (
-        (None, {"fields": ("id", "email", "email_verified_at", "first_name", "last_name", "phone", "language")}),
+        (None, {"fields": ("id", "email", "email_verified_at", "first_name", "last_name", "language")}),
+        (_("Phone"), {"fields": ("phone", "phone_verified_at")}),
         (_("Organisations"), {"fields": ("shown_memberships",)}),
         (_("Access"), {"fields": ("is_active", "is_staff", "is_superuser", "user_permissions")}),
         (_("Dates"), {"fields": ("created_at", "last_login")}),
@@ -578,3 +587,15 @@ class AuthSessionAdmin(ReadOnlyAdmin):
 
     def has_end_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("accounts.change_authsession")
+
+
+@admin.register(VerificationCode)
+class VerificationCodeAdmin(ReadOnlyAdmin):
+    """What was asked for and how it went. The codes themselves stand nowhere."""
+
+    list_display = ("created_at", "purpose", "phone", "user", "guesses", "expires_at", "used_at")
+    list_filter = ("purpose", ("used_at", admin.EmptyFieldListFilter))
+    list_select_related = ("user",)
+    search_fields = ("phone", "id", "user__email")
+    ordering = ("-created_at", "-id")
+    exclude = ("nonce",)

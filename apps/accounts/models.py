@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -43,18 +44,20 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(BaseModel, AbstractBaseUser, PermissionsMixin):
-    """A person. Signs in by e-mail.
+    """A person. Signs in by e-mail and password, or by a code to a phone number that they have proven.
 
     An address is a claim until it is proven, and only one account can have proven it. So registering tells nobody
-    whether an address is known, and nobody keeps an address from its owner by registering first.
+    whether an address is known, and nobody keeps an address from its owner by registering first. The same goes for
+    phone numbers.
     """
 
     email = models.EmailField(max_length=254, help_text="Stored in lower case.")
     first_name = models.CharField(max_length=100, blank=True)
     last_name = models.CharField(max_length=100, blank=True)
-    phone = models.CharField(max_length=16, blank=True, help_text="E.164. Unverified until the person proves it.")
+    phone = models.CharField(max_length=16, blank=True, help_text="E.164. A claim until it is proven.")
     language = models.CharField(max_length=2, choices=settings.LANGUAGES, default="en")
     email_verified_at = models.DateTimeField(null=True, blank=True)
+    phone_verified_at = models.DateTimeField(null=True, blank=True)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     factors_changed_at = models.DateTimeField(
@@ -75,6 +78,13 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
             models.UniqueConstraint(
                 fields=["email"], condition=models.Q(email_verified_at__isnull=False), name="user_email_proven_once"
             ),
+            models.UniqueConstraint(
+                fields=["phone"], condition=models.Q(phone_verified_at__isnull=False), name="user_phone_proven_once"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(phone_verified_at__isnull=True) | ~models.Q(phone=""),
+                name="user_proven_phone_exists",
+            ),
         ]
         indexes = [models.Index(fields=["email"], name="user_email")]
 
@@ -90,6 +100,10 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
         changed = self.factors_changed_at
         told = f"{super().get_session_auth_hash()}:{changed.isoformat() if changed else ''}"
         return salted_hmac("accounts.session_auth", told, algorithm="sha256").hexdigest()
+
+    @property
+    def is_phone_verified(self) -> bool:
+        return self.phone_verified_at is not None
 
     def get_full_name(self) -> str:
         return f"{self.first_name} {self.last_name}".strip()
@@ -110,6 +124,7 @@ class AuthSession(BaseModel):
         REUSE = "reuse"
         NEW_PASSWORD = "new_password"  # noqa: S105  a reason
         NEW_FACTOR = "new_factor"
+        NEW_PHONE = "new_phone"
         TOO_MANY = "too_many"
         STAFF = "staff"
         DEACTIVATED = "deactivated"
@@ -199,3 +214,44 @@ class EmailLink(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.purpose} for {self.email}"
+
+
+def new_nonce() -> str:
+    """128 random bits."""
+    return secrets.token_hex(16)
+
+
+class VerificationCode(BaseModel):
+    """Six digits that were texted to prove a phone number. Its id is the challenge that the client answers.
+
+    The code is a function of this row and the server's key, so it stands nowhere. There is a row for every number that
+    was asked about, whether or not it belongs to anybody.
+    """
+
+    class Purpose(models.TextChoices):
+        LOGIN = "login"
+        VERIFY_PHONE = "verify_phone"
+        CHANGE_PHONE = "change_phone"
+
+    user = models.ForeignKey(
+        User,
+        on_delete=models.CASCADE,
+        null=True,
+        related_name="+",
+        help_text="Who asked. Empty for signing in: whose number it is shows only when the code is right.",
+    )
+    purpose = models.CharField(max_length=20, choices=Purpose.choices)
+    phone = models.CharField(max_length=16, help_text="E.164. Where it was sent, and what it proves.")
+    nonce = models.CharField(max_length=32, default=new_nonce, editable=False)
+    guesses = models.PositiveSmallIntegerField(default=0, help_text="How many were looked at.")
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, help_text="Also when a newer one took its place.")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["phone", "purpose"], condition=models.Q(used_at=None), name="code_open_by_phone"),
+            models.Index(fields=["expires_at"], name="code_expiry"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} for {self.phone}"

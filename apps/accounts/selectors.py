@@ -88,6 +88,11 @@ def find_user_by_email(*, email: str) -> User | None:
     return User.objects.holder_of(email)
 
 
+def find_user_by_phone(*, phone: str) -> User | None:
+    """Who has proven this number (E.164) last. Nobody who merely claims it."""
+    return User.objects.filter(phone=phone, phone_verified_at__isnull=False).first() if phone else None
+
+
 def list_claimants(*, email: str) -> Claimants:
     """Who may sign in by this address: its holder, and the newest of the others who claim it."""
     holder = User.objects.holder_of(email)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.accounts.views import accounts, factors, links, passwords, people, sessions
+from apps.accounts.views import accounts, factors, links, passwords, people, phones, sessions
 
 urlpatterns = [
     path("auth/register/", accounts.RegisterView.as_view()),
@@ -26,6 +26,12 @@ urlpatterns = [
     path("auth/verify-email/", links.VerifyEmailView.as_view()),
     path("auth/resend-verification/", links.ResendVerificationView.as_view()),
     path("auth/change-email/", links.ChangeEmailView.as_view()),
+    path("auth/request-otp/", phones.RequestOtpView.as_view()),
+    path("auth/verify-otp/", phones.VerifyOtpView.as_view()),
+    path("auth/verify-phone/", phones.VerifyPhoneView.as_view()),
+    path("auth/verify-phone-confirm/", phones.ConfirmPhoneView.as_view()),
+    path("auth/change-phone/", phones.ChangePhoneView.as_view()),
+    path("auth/change-phone-confirm/", phones.ConfirmPhoneChangeView.as_view()),
     path("users/", people.UserListView.as_view()),
     path("users/me/", people.OwnUserView.as_view()),
     path("users/<uuid:user_id>/", people.UserDetailView.as_view()),

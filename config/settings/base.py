@@ -228,6 +228,9 @@ CRASH_POINTS_ENABLED = False
 # How many proxies stand before the web server and append to X-Forwarded-For. 0: nothing there is believed.
 NUM_PROXIES = env.int("NUM_PROXIES", default=0)
 
+# How long after one code the next may be asked for; what the answer to a request for one says.
+OTP_RESEND_AFTER = timedelta(seconds=60)
+
 # name: (burst, per). That many at once, and then one more each time per / burst has passed. When Redis is configured
 # and away, half as many.
 RATE_LIMITS: dict[str, tuple[int, timedelta]] = {
@@ -260,6 +263,16 @@ RATE_LIMITS: dict[str, tuple[int, timedelta]] = {
     "password_person": (5, timedelta(minutes=15)),
     # Confirmation mails that a person sends to themselves.
     "link_person": (5, timedelta(hours=1)),
+    # Codes texted to one number, by whomever and for whatever: each costs money, disturbs somebody, and is five guesses
+    # out of a million. So fewer than a hundred guesses a day.
+    "otp_resend": (1, OTP_RESEND_AFTER),
+    "otp_phone": (5, timedelta(hours=1)),
+    "otp_phone_daily": (10, timedelta(days=1)),
+    # The same, asked for from one address by people who are not signed in, and by one who is.
+    "otp_client": (10, timedelta(hours=1)),
+    "otp_person": (5, timedelta(hours=1)),
+    # Wrong codes from one address, whoever was asked to prove what.
+    "otp_guess_client": (10, timedelta(minutes=1)),
     # Each is a mail or a text to a stranger, and a text costs money.
     "invitations_person": (30, timedelta(hours=1)),
     # Each is a push to somebody's phone. A shop that sells more than one thing a second sets PAYMENTS_PER_MINUTE.
@@ -353,6 +366,8 @@ AUTH_LINK_LIFETIME = {
     "reset_password": timedelta(minutes=30),
 }
 INVITATION_LIFETIME = timedelta(days=7)
+OTP_LIFETIME = timedelta(minutes=10)
+OTP_MAX_GUESSES = 5
 
 # Between the first and the second factor of a sign-in, and between showing a secret and its first code.
 MFA_CHALLENGE_LIFETIME = timedelta(minutes=5)
@@ -425,6 +440,8 @@ def payment_gateways(simulators_url: str | None = None) -> dict[str, Any]:
 
 # --- Messaging ------------------------------------------------------------------------------------------------------
 
+# Who knows what stands for the placeholder in a message.
+MESSAGE_SECRETS = "config.message_secrets.SECRETS"
 # A text whose acceptance is uncertain waits this long for a delivery report before it is sent once more.
 SMS_CONFIRM_SECONDS = env.int("SMS_CONFIRM_SECONDS", default=300)
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Faraja <no-reply@faraja.test>")
@@ -519,6 +536,7 @@ UNFOLD = {
                 "items": [
                     _admin_link(_("Users"), "person", "accounts_user"),
                     _admin_link(_("Sessions"), "devices", "accounts_authsession"),
+                    _admin_link(_("Codes"), "pin", "accounts_verificationcode"),
                 ],
             },
             {

@@ -18,14 +18,22 @@ from drf_spectacular.generators import SchemaGenerator
 from rest_framework.test import APIClient
 
 from apps.accounts.methods import Method
-from apps.accounts.models import EmailLink
+from apps.accounts.models import EmailLink, VerificationCode
+from apps.accounts.services.codes import code_of
 from apps.accounts.services.links import token_of
 from apps.accounts.services.sessions import open_session
 from apps.accounts.services.sign_in import MfaRequired, begin_sign_in
 from services.payments.providers.clickpesa_checksum import canonical_checksum
 from tests.contracts.routes import ADMIN, METHODS, Route, all_routes, namespaces
 from tests.envelope import faults_in, refusal_of
-from tests.factories.accounts import PASSWORD, Member, make_member, signed_in_again
+from tests.factories.accounts import (
+    PASSWORD,
+    Member,
+    fresh_phone,
+    make_member,
+    signed_in_again,
+    with_proven_phone,
+)
 from tests.factories.factors import phone_being_set_up, with_second_factor, with_second_factor_still_signed_in
 from tests.factories.payments import a_wish_to_pay, make_payment
 from tests.factories.tenants import add_member, make_api_key, make_invitation, membership_of, tokens_sent
@@ -83,6 +91,17 @@ def a_link(member: Member, purpose: str) -> str:
     return token_of(
         EmailLink.objects.create(user=member.user, purpose=purpose, email=member.user.email, expires_at=expires_at)
     )
+
+
+def a_code(member: Member, purpose: str) -> dict[str, str]:
+    """The right answer to a challenge for `member`'s number."""
+    code = VerificationCode.objects.create(
+        user=None if purpose == VerificationCode.Purpose.LOGIN else member.user,
+        purpose=purpose,
+        phone=member.user.phone,
+        expires_at=timezone.now() + timedelta(minutes=1),
+    )
+    return {"challenge": str(code.pk), "code": code_of(code)}
 
 
 def row(member: Member, name: str) -> dict[str, str]:
@@ -161,6 +180,12 @@ RIGHT = {
     ("ChangeEmailView", "POST"): Right(
         body=lambda _: {"email": f"moved{next(_numbers)}@example.com", "password": PASSWORD}
     ),
+    ("RequestOtpView", "POST"): Right(body=lambda _: {"phone": fresh_phone()}),
+    ("VerifyOtpView", "POST"): Right(body=lambda member: a_code(with_proven_phone(member), "login")),
+    ("VerifyPhoneView", "POST"): Right(body=lambda member: with_proven_phone(member) and {}),
+    ("ConfirmPhoneView", "POST"): Right(body=lambda member: a_code(with_proven_phone(member), "verify_phone")),
+    ("ChangePhoneView", "POST"): Right(body=lambda _: {"phone": fresh_phone(), "password": PASSWORD}),
+    ("ConfirmPhoneChangeView", "POST"): Right(body=lambda member: a_code(with_proven_phone(member), "change_phone")),
     ("SwitchTenantView", "POST"): Right(body=lambda member: {"tenant": str(member.tenant_id)}),
     ("TenantListView", "GET"): Right(),
     ("TenantListView", "POST"): Right(body=lambda _: {"name": "Duka"}),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, replace
 from itertools import count
 from uuid import UUID
 
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from apps.accounts.models import User
@@ -30,6 +32,18 @@ class Member:
         client = APIClient()
         client.credentials(HTTP_AUTHORIZATION=f"Bearer {self.tokens.access}")
         return client
+
+
+def fresh_phone() -> str:
+    """A number that no other test (or earlier run on the same Redis) has asked about."""
+    return f"+2557{random.randrange(10_000_000, 60_000_000)}"
+
+
+def with_proven_phone(member: Member, phone: str = "") -> Member:
+    """`member`, whose number is proven from now on."""
+    member.user.phone, member.user.phone_verified_at = phone or fresh_phone(), timezone.now()
+    member.user.save()
+    return member
 
 
 def make_member(*, email: str = "", transport: str = "body") -> Member:
