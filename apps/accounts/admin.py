@@ -41,7 +41,7 @@ from unfold.widgets import (
 )
 
 from apps.accounts.models import AuthSession, User, VerificationCode
-from apps.accounts.selectors import filter_sessions_by_state, has_second_factor
+from apps.accounts.selectors import filter_sessions_by_state, find_user_by_email, has_second_factor
 from apps.accounts.serializers.operators import BringPersonInput
 from apps.accounts.services.accounts import count_guess
 from apps.accounts.services.factors import reset_factors
@@ -335,7 +335,8 @@ class PersonForm(forms.ModelForm):  # type: ignore[type-arg]
     """Contact details, and for superusers the rights. Nothing about passwords: those go by mailed link."""
 
     def clean_email(self) -> str:
-        return str(self.cleaned_data["email"]).strip().lower()
+        email = str(self.cleaned_data["email"]).strip().lower()
+        return email if email == self.instance.email else _unknown(email)
 
     def clean_phone(self) -> str:
         phone = str(self.cleaned_data.get("phone") or "")
@@ -369,8 +370,15 @@ class NewPersonForm(forms.ModelForm):  # type: ignore[type-arg]
                 if name not in self.errors:
                     self.add_error(name, [str(each) for each in faults])
             return cleaned
-        cleaned |= parsed.validated_data | {"email": str(parsed.validated_data["email"]).lower()}
+        cleaned |= parsed.validated_data | {"email": _unknown(str(parsed.validated_data["email"]).lower())}
         return cleaned
+
+
+def _unknown(email: str) -> str:
+    """`email`, unless somebody has it or claims it."""
+    if find_user_by_email(email=email) is not None:
+        raise ValidationError(EmailTaken.message)
+    return email
 
 
 class IsVerifiedFilter(admin.SimpleListFilter):

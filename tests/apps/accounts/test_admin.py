@@ -312,7 +312,7 @@ def test_the_address_of_somebody_else_is_refused_in_words(browser, member, stran
     answer = browser.post(page_of(member.user), form_of(member.user, email=stranger.user.email.upper()))
 
     assert answer.status_code == 200
-    assert "already exists" in answer.content.decode()
+    assert "exists already" in answer.content.decode()
 
 
 def test_a_local_spelling_of_a_phone_becomes_the_international_one(browser, member):

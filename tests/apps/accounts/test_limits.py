@@ -401,6 +401,7 @@ def test_every_limited_operation_says_so_in_the_schema():
     assert limited == {
         "auth_login",
         "auth_register",
+        "users_create",
         "auth_refresh",
         "auth_mfa_totp_begin",
         "auth_mfa_totp_confirm",

@@ -15,7 +15,6 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal import auth as arithmetic
 from django.utils import timezone
 from rest_framework.test import APIClient
-from rest_framework_simplejwt.tokens import UntypedToken
 
 from apps.accounts.methods import Method
 from apps.accounts.models import AuthSession, EmailLink, MfaChallenge, TotpSetup, User
@@ -24,6 +23,7 @@ from apps.accounts.services.links import reset_password, token_of
 from apps.accounts.services.sessions import end_all_sessions
 from apps.accounts.services.sign_in import begin_sign_in
 from apps.accounts.tasks import purge_sessions_task
+from apps.accounts.tokens import AccessToken
 from config.settings import base
 from core.outbox.models import OutboxEvent
 from tests.factories.accounts import PASSWORD, Member, make_member
@@ -299,12 +299,12 @@ def test_a_right_password_opens_no_session_but_a_challenge(person, phone):
     data = second.json()["data"]
     assert data["user"]["email"] == person.user.email
     assert data["tenant"]["id"] == str(person.tenant_id)
-    claims = UntypedToken(data["access"]).payload
+    claims = AccessToken(data["access"]).payload
     assert claims["amr"] == ["pwd", "otp"]
     assert claims["auth_time"] == int(AuthSession.objects.get(pk=claims["sid"]).authenticated_at.timestamp())
     assert client_of(second).get("/api/v1/auth/sessions/").json()["data"][0]["methods"] == ["pwd", "otp"]
     refreshed = post("refresh/", {"refresh": data["refresh"]}).json()["data"]["access"]
-    assert UntypedToken(refreshed).payload["amr"] == ["pwd", "otp"]
+    assert AccessToken(refreshed).payload["amr"] == ["pwd", "otp"]
 
 
 def test_registering_again_with_the_right_password_is_no_way_around(person, phone):
@@ -350,7 +350,7 @@ def test_a_recovery_code_works_once_however_it_is_written(person, phone):
     assert told(verify(challenge_for(person), recovery_code=code)) == (422, "mfa_code_invalid")
     done = verify(challenge_for(person), recovery_code=phone.recovery_codes[0].replace("-", ""))
 
-    assert UntypedToken(done.json()["data"]["access"]).payload["amr"] == ["pwd", "recovery"]
+    assert AccessToken(done.json()["data"]["access"]).payload["amr"] == ["pwd", "recovery"]
     assert client_of(done).get(MFA).json()["data"]["recovery_codes_left"] == 8
     assert changes_told() == ["enabled", "recovery_code_used", "recovery_code_used"]
 
