@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
@@ -17,7 +19,9 @@ from apps.accounts.services.accounts import count_guess
 from core.client_address import client_address
 from core.throttling.limits import Throttled
 
-admin.site.unregister(Group)
+# allauth's tables that stay empty here (addresses, apps and tokens have other places), and its own page of the other.
+for _unused in (Group, EmailAddress, SocialApp, SocialToken, SocialAccount):
+    admin.site.unregister(_unused)
 
 
 class LimitedLoginForm(AuthenticationForm):  # type: ignore[misc]
@@ -69,4 +73,20 @@ class AuthSessionAdmin(ModelAdmin):  # type: ignore[misc]
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: AuthSession | None = None) -> bool:
+        return False
+
+
+@admin.register(SocialAccount)
+class SocialAccountAdmin(ModelAdmin):  # type: ignore[misc]
+    """Linked accounts, to look at: linking needs the person."""
+
+    list_display = ("provider", "uid", "user", "date_joined", "last_login")
+    list_filter = ("provider",)
+    search_fields = ("user__email", "uid")
+    list_select_related = ("user",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: SocialAccount | None = None) -> bool:
         return False

@@ -9,6 +9,8 @@ from celery import shared_task
 from apps.accounts.services.links import issue_reset_link, purge_links, send_link
 from apps.accounts.services.passwords import tell_password_changed
 from apps.accounts.services.sessions import purge_sessions
+from apps.accounts.services.social import tell_social_change
+from apps.accounts.services.social_flows import purge_social_flows
 
 
 def send_link_task(*, link_id: str, **_: object) -> None:
@@ -23,8 +25,17 @@ def tell_password_changed_task(*, user_id: str, **_: object) -> None:
     tell_password_changed(user_id=UUID(user_id))
 
 
+def tell_social_linked_task(*, user_id: str, provider: str, **_: object) -> None:
+    tell_social_change(user_id=UUID(user_id), provider=provider, is_linked=True)
+
+
+def tell_social_unlinked_task(*, user_id: str, provider: str, **_: object) -> None:
+    tell_social_change(user_id=UUID(user_id), provider=provider, is_linked=False)
+
+
 @shared_task
 def purge_sessions_task() -> None:
-    """Once a day, by beat: sessions and links that can never be used again."""
+    """Once a day, by beat: sessions, links and ways to a provider that can never be used again."""
     purge_sessions()
     purge_links()
+    purge_social_flows()

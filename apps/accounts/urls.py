@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.accounts.views import accounts, links, passwords, sessions
+from apps.accounts.views import accounts, links, passwords, sessions, social
 
 urlpatterns = [
     path("auth/register/", accounts.RegisterView.as_view()),
@@ -20,4 +20,11 @@ urlpatterns = [
     path("auth/verify-email/", links.VerifyEmailView.as_view()),
     path("auth/resend-verification/", links.ResendVerificationView.as_view()),
     path("auth/change-email/", links.ChangeEmailView.as_view()),
+    path("auth/social/providers/", social.SocialProviderListView.as_view()),
+    path("auth/social/exchange/", social.SocialExchangeView.as_view()),
+    path("auth/social/accounts/", social.LinkedAccountListView.as_view()),
+    path("auth/social/accounts/<uuid:account_id>/", social.LinkedAccountDetailView.as_view()),
+    path("auth/social/<slug:provider>/start/", social.SocialStartView.as_view()),
+    path("auth/social/<slug:provider>/callback/", social.SocialCallbackView.as_view()),
+    path("auth/social/<slug:provider>/token/", social.SocialTokenView.as_view()),
 ]

@@ -34,6 +34,7 @@ class World:
     ledger: Ledger
     calls: CallLog
     callbacks: CallbackSender
+    desk: Any
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def wait(self, seconds: float) -> None:
