@@ -103,7 +103,7 @@ def find_proven_holder(*, email: str) -> User | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkedAccount:
-    """An account at a sign-in provider that opens a person's account here. `display` is for the person to know it by."""
+    """An account at a sign-in provider that opens a person's account here. The person knows it by `display`."""
 
     id: UUID
     pk: int

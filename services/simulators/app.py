@@ -86,7 +86,7 @@ def create_app(config: Config | None = None) -> Starlette:
             backoff=settings.callback_backoff,
             timeout=settings.callback_timeout,
         )
-        app.state.world = World(config=settings, ledger=ledger, calls=calls, callbacks=callbacks, desk=oauth.Desk())
+        app.state.world = World(config=settings, ledger=ledger, calls=calls, callbacks=callbacks)
         callbacks.start()
         try:
             yield

@@ -1,8 +1,8 @@
 """Google's, GitHub's and ChurchSuite's side of signing in: OAuth 2 with PKCE, OpenID Connect for Google.
 
-Sources: RFC 6749, RFC 7636, OpenID Connect Core; GitHub's and Google's pages on OAuth; the ChurchSuite vendor notes. What
-they do not say is marked "unconfirmed". `?person=` on the sign-in page chooses who signs in (services.simulators.people);
-without it the page lists them to click on.
+Sources: RFC 6749, RFC 7636, OpenID Connect Core; GitHub's and Google's pages on OAuth; the ChurchSuite vendor notes.
+What they do not say is marked "unconfirmed". `?person=` on the sign-in page chooses who signs in (the table is in
+services.simulators.people); without it the page lists them to click on.
 """
 
 from __future__ import annotations
@@ -12,28 +12,21 @@ import binascii
 import hashlib
 import hmac
 import html
-import json
 import secrets
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-import jwt
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from services.simulators.people import CHURCHSUITE, GITHUB, GOOGLE, PEOPLE, Fault, Person, find_person
+from services.simulators.desk import TOKEN_LIFETIME, Desk, Grant, subject_of, unpadded
+from services.simulators.people import CHURCHSUITE, GITHUB, GOOGLE, PEOPLE, Fault, find_person
 from services.simulators.world import JSON, Refusal, world_of
 
 CODE_LIFETIME = 60.0  # seconds
-TOKEN_LIFETIME = 3600
-KEY_ID = "simulator-key-1"
 # The development settings' own. A second client of Google, as a phone app has one.
 CLIENTS = {
     GOOGLE: ("demo-google-web", "demo-google-secret"),
@@ -43,86 +36,8 @@ CLIENTS = {
 CHURCHES = {"st-mary": "9b5f2c1e-7f0e-4b39-9d5a-0a8d3f5f1c11", "st-john": "1c2d3e4f-1d5c-4a53-8f0b-1f6d2a7c9e10"}
 
 
-@dataclass(slots=True, kw_only=True)
-class Grant:
-    """What a person has agreed to: behind a code first, then behind an access token."""
-
-    provider: str
-    person: Person
-    redirect_uri: str
-    scopes: frozenset[str]
-    challenge: str
-    nonce: str
-    until: float
-
-
-@dataclass(kw_only=True)
-class Desk:
-    """Codes, tokens and keys of one running process."""
-
-    codes: dict[str, Grant] = field(default_factory=dict)
-    tokens: dict[str, Grant] = field(default_factory=dict)
-
-    @cached_property
-    def key(self) -> rsa.RSAPrivateKey:
-        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-    @cached_property
-    def other_key(self) -> rsa.RSAPrivateKey:
-        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-    def published(self) -> dict[str, Any]:
-        """The JWK set (RFC 7517)."""
-        jwk = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key()))
-        return {"keys": [{**jwk, "kid": KEY_ID, "use": "sig", "alg": "RS256"}]}
-
-    def id_token(self, person: Person, *, issuer: str, audience: str, nonce: str = "") -> str:
-        """A token about `person`, right or with their fault."""
-        now = int(time.time())
-        claims: dict[str, Any] = {
-            "iss": issuer if person.fault != Fault.WRONG_ISSUER else "https://accounts.example.org",
-            "aud": audience if person.fault != Fault.WRONG_AUDIENCE else "somebody-elses-app",
-            "azp": audience,
-            "sub": subject_of(person),
-            "iat": now if person.fault != Fault.EXPIRED else now - 7200,
-            "exp": now + TOKEN_LIFETIME if person.fault != Fault.EXPIRED else now - 3600,
-            "name": person.name,
-            "given_name": person.name.partition(" ")[0],
-            "family_name": person.name.partition(" ")[2],
-        }
-        if person.email:
-            claims |= {"email": person.email, "email_verified": person.is_verified}
-        if nonce:
-            claims["nonce"] = nonce
-        key_id = KEY_ID if person.fault != Fault.UNKNOWN_KEY else "never-published"
-        if person.fault == Fault.UNSIGNED:
-            return jwt.encode(claims, None, algorithm="none", headers={"kid": key_id})
-        if person.fault == Fault.SYMMETRIC:
-            return self._signed_with_the_public_key(claims)
-        key = self.other_key if person.fault == Fault.WRONG_KEY else self.key
-        return jwt.encode(claims, key, algorithm="RS256", headers={"kid": key_id})
-
-    def _signed_with_the_public_key(self, claims: dict[str, Any]) -> str:
-        """By hand: the library refuses to take a public key for a secret, and that is what the attack hopes for."""
-        secret = self.key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        parts = [{"alg": "HS256", "typ": "JWT", "kid": KEY_ID}, claims]
-        text = ".".join(unpadded(json.dumps(part).encode()) for part in parts)
-        return f"{text}.{unpadded(hmac.new(secret, text.encode(), hashlib.sha256).digest())}"
-
-
-def unpadded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def subject_of(person: Person) -> str:
-    return f"1000000000000000{person.number}"
-
-
 def desk_of(request: Request) -> Desk:
-    desk: Desk = world_of(request).desk
-    return desk
+    return world_of(request).desk
 
 
 # --- The sign-in page ------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from allauth.socialaccount.models import SocialAccount
 from django.contrib import admin
 from django.db.models import Model
 from django.test import Client
@@ -17,6 +18,7 @@ from apps.payments.models import Attempt, InboxDelivery, Observation
 from apps.payments.services.payments import expire_payment
 from core.outbox.models import OutboxEvent
 from tests.factories.payments import make_payment
+from tests.factories.social import make_linked_account
 from tests.factories.tenants import make_api_key, make_invitation
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
@@ -42,6 +44,8 @@ def rows(in_tenant) -> dict[type[Model], Any]:
     found = [payment, Attempt.objects.get(), message, inbox, OutboxEvent.objects.first(), in_tenant.user]
     found += [in_tenant.user.sessions.get(), in_tenant.user.memberships.get().tenant]
     found += [make_invitation(in_tenant), make_api_key(in_tenant)[0]]
+    make_linked_account(in_tenant)
+    found.append(SocialAccount.objects.get())
     return {type(row): row for row in found}
 
 

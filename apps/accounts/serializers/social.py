@@ -58,7 +58,11 @@ class StartedSocialOutput(serializers.Serializer[Any]):
 class SocialSignInInput(InputSerializer):
     transport = serializers.ChoiceField(choices=Transport.choices, required=False, help_text=TRANSPORT_HELP)
     email = serializers.EmailField(
-        max_length=254, required=False, default="", help_text="Only after `email_needed`: what the person has told you."
+        max_length=254,
+        required=False,
+        default="",
+        allow_blank=True,
+        help_text="Only after `email_needed`: what the person has told you.",
     )
 
 
@@ -70,7 +74,11 @@ class ExchangeSocialInput(SocialSignInInput):
 class SocialTokenInput(SocialSignInInput):
     id_token = StrictCharField(max_length=8192, help_text="As the provider's own library gave it to the app.")
     nonce = StrictCharField(
-        max_length=200, required=False, default="", help_text="What the app told that library, if it did."
+        max_length=200,
+        required=False,
+        default="",
+        allow_blank=True,
+        help_text="What the app told that library, if it did.",
     )
 
 
