@@ -393,7 +393,7 @@ def oauth_providers(simulators_url: str | None = None) -> dict[str, Any]:
     github = {
         "client_id": env.str("GITHUB_CLIENT_ID", default=""),
         "client_secret": env.str("GITHUB_CLIENT_SECRET", default=""),
-        "web_url": env.str("GITHUB_URL", default="https://github.com").rstrip("/"),
+        "web_url": env.str("GITHUB_WEB_URL", default="https://github.com").rstrip("/"),
         "api_url": env.str("GITHUB_API_URL", default="https://api.github.com").rstrip("/"),
     }
     is_local = simulators_url is not None and not (github["client_id"] or github["client_secret"])
@@ -585,6 +585,7 @@ UNFOLD = {
                 "items": [
                     _admin_link("Users", "person", "accounts_user"),
                     _admin_link("Sessions", "devices", "accounts_authsession"),
+                    _admin_link("Connected accounts", "link", "socialaccount_socialaccount"),
                     _admin_link("Tenants", "apartment", "tenants_tenant"),
                 ],
             },

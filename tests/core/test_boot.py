@@ -216,14 +216,13 @@ def test_a_weak_environment_does_not_boot_and_hears_every_reason():
     weak |= {"FRONTEND_URL": "http://localhost:3000"}
     # Half a provider's credentials, the simulator's address, and a page that could be read on the way.
     weak |= {
-        "GOOGLE_CLIENT_SECRET": "s",
         "GITHUB_CLIENT_ID": "demo-github-client",
-        "GITHUB_URL": "http://127.0.0.1:8001",
+        "GITHUB_WEB_URL": "http://127.0.0.1:8001",
     }
     weak |= {"CHURCHSUITE_CLIENT_SECRET": "demo-churchsuite-secret", "SOCIAL_REDIRECTS": "web=http://localhost:3000"}
     weak |= {"CORS_ALLOWED_ORIGINS": "*", "CLICKPESA_CALLBACK_TOKEN": "short"}
 
-    done = boot(**weak)
+    done = boot(**weak, GOOGLE_CLIENT_SECRET="s")
 
     assert done.returncode != 0
     assert "Refusing to start in production" in done.stderr

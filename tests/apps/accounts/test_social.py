@@ -312,17 +312,16 @@ UNAVAILABLE, FAILED = "social_provider_unavailable", "social_sign_in_failed"
 
 
 @pytest.mark.parametrize(
-    ("person", "told"),
+    ("provider", "person", "told"),
     [
-        ("denied", "social_sign_in_denied"),
-        ("code-refused", FAILED),
-        ("down", UNAVAILABLE),
-        ("malformed", UNAVAILABLE),
-        ("profile-down", UNAVAILABLE),
-        ("profile-malformed", UNAVAILABLE),
+        ("google", "denied", "social_sign_in_denied"),
+        *((provider, "code-refused", FAILED) for provider in PROVIDERS),
+        ("github", "down", UNAVAILABLE),
+        ("churchsuite", "malformed", UNAVAILABLE),
+        ("google", "profile-down", UNAVAILABLE),
+        *((provider, "profile-malformed", UNAVAILABLE) for provider in PROVIDERS),
     ],
 )
-@pytest.mark.parametrize("provider", PROVIDERS)
 def test_what_goes_wrong_at_a_provider_reaches_the_page_as_a_code_of_ours(provider, person, told, caplog):
     caplog.set_level(logging.DEBUG)
 
