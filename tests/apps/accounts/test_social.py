@@ -208,7 +208,7 @@ def test_a_state_is_good_once_and_for_its_own_provider():
     assert query_of(traveller.come_back(callback)) == {"error": "social_state_invalid"}
 
 
-@pytest.mark.parametrize("state", ["", "x", "0" * 96, "\u00e9" * 40, "../../x", secrets.token_hex(48)])
+@pytest.mark.parametrize("state", ["", "x", "0" * 96, "\u00e9" * 40, "../../x", "3f" * 48])
 def test_a_made_up_state_leads_to_our_own_page_with_a_code_of_ours(state):
     answer = APIClient().get(f"{SOCIAL}/google/callback/", {"state": state, "code": "x", "error": "<script>"})
 
