@@ -13,7 +13,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_PYTHON_DOWNLOADS ?= never
 
 .DEFAULT_GOAL := help
-.PHONY: help run test demo lint format messages docs docs-check image-check lock clean setup-local setup-dev
+.PHONY: help run test invariants demo lint format messages docs docs-check image-check lock clean setup-local setup-dev
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ run: setup-local ## set up and start everything on this computer (PORT=8000 WEB_
 
 test: setup-dev ## the whole suite on real PostgreSQL and Redis (ARGS="-k name" to choose)
 	@ENV_FILE= exec $(BIN)/python -m tools.services -- $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(ARGS)
+
+invariants: setup-dev ## prove the invariants of tests/invariants.py with full figures, and print the table (ARGS="-k I39")
+	@ENV_FILE= exec $(BIN)/python -m tools.services -- $(BIN)/python -m pytest -m invariant --full-figures -q -n $(TEST_WORKERS) \
+		--dist loadfile $(ARGS)
 
 demo: setup-local ## play a frontend over HTTP, step by step, against BASE_URL or a server of its own
 	@exec $(BIN)/python -m tools.demo --base-url $(BASE_URL)

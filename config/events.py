@@ -8,6 +8,7 @@ from apps.accounts.tasks import (
     issue_reset_link_task,
     send_link_task,
     tell_password_changed_task,
+    tell_refresh_reused_task,
     tell_social_linked_task,
     tell_social_unlinked_task,
 )
@@ -18,6 +19,7 @@ SUBSCRIBERS: Mapping[str, Sequence[Callable[..., None]]] = {
     "account.reset_requested": [issue_reset_link_task],
     "account.link_requested": [send_link_task],
     "account.password_changed": [tell_password_changed_task],
+    "account.refresh_reused": [tell_refresh_reused_task],
     "account.social_linked": [tell_social_linked_task],
     "account.social_unlinked": [tell_social_unlinked_task],
     "payment.started": [submit_attempt_task],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
+from apps.accounts.views.keys import JwksView
 from core.docs import RedocView, SchemaView, SwaggerView
 from core.health import LiveView, ReadyView
 from core.root import RootView
@@ -27,6 +28,7 @@ urlpatterns = [
     path("redoc/", RedocView.as_view(url="/schema/")),
     re_path(r"^health/live/?$", LiveView.as_view()),
     re_path(r"^health/ready/?$", ReadyView.as_view()),
+    path(".well-known/jwks.json", JwksView.as_view()),
     path("admin/", admin.site.urls),
 ]
 

@@ -10,8 +10,11 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from core.keyring import HS256, KeyRingInvalid, read_ring
+
 MIN_KEY_LENGTH = 32
 MIN_DISTINCT_CHARACTERS = 10
+_WEAK = "missing or weak; set it to the output of: openssl rand -base64 48"
 MIN_CALLBACK_TOKEN_LENGTH = 22  # 128 bits in URL-safe base64
 APP_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 BROWSER_SCHEMES = frozenset(
@@ -30,11 +33,9 @@ def weaknesses(settings: Mapping[str, Any]) -> Iterator[str]:
     """One sentence per weakness, naming the variable and what to do."""
     if settings["DEBUG"]:
         yield "DEBUG is on; remove it."
-    for name in ("SECRET_KEY", "JWT_SIGNING_KEY"):
-        if is_weak_key(settings[name]):
-            yield f"{name} is missing or weak; set it to the output of: openssl rand -base64 48"
-    if settings["SECRET_KEY"] and settings["SECRET_KEY"] == settings["JWT_SIGNING_KEY"]:
-        yield "JWT_SIGNING_KEY equals SECRET_KEY; one leak must not open both."
+    if is_weak_key(settings["SECRET_KEY"]):
+        yield f"SECRET_KEY is {_WEAK}"
+    yield from _ring_weaknesses(settings)
     if not settings["ALLOWED_HOSTS"] or any("*" in host or host.startswith(".") for host in settings["ALLOWED_HOSTS"]):
         yield "ALLOWED_HOSTS must name the hosts that are served, without wildcards."
     if settings["DATABASES"]["default"]["ENGINE"] == "django.db.backends.sqlite3":
@@ -60,6 +61,31 @@ def is_weak_key(key: str) -> bool:
     """Too short, too uniform, or a known default."""
     is_default = any(word in key.lower() for word in ("insecure", "changeme", "change-me", "example"))
     return len(key) < MIN_KEY_LENGTH or len(set(key)) < MIN_DISTINCT_CHARACTERS or is_default
+
+
+def _ring_weaknesses(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Of the keys that sign tokens. `JWT_SIGNING_KEY` counts only where `JWT_KEYS` is not set."""
+    text, secret = settings.get("JWT_KEYS", ""), settings["JWT_SIGNING_KEY"]
+    if not text:
+        if is_weak_key(secret):
+            yield f"JWT_SIGNING_KEY is {_WEAK}"
+        if secret and secret == settings["SECRET_KEY"]:
+            yield "JWT_SIGNING_KEY equals SECRET_KEY; one leak must not open both."
+        return
+    try:
+        keys = read_ring(text, secret).keys
+    except KeyRingInvalid as refusal:
+        yield from (f"JWT_KEYS: {fault}." for fault in refusal.faults)
+        return
+    for key in keys:
+        if key.alg == HS256 and is_weak_key(key.entry["key"]):
+            yield f"JWT_KEYS: key {key.kid} is weak; make one with: manage.py jwt_keys add"
+        if key.alg == HS256 and key.entry["key"] == settings["SECRET_KEY"]:
+            yield f"JWT_KEYS: key {key.kid} equals SECRET_KEY; one leak must not open both."
+    for place, key in enumerate(keys):
+        for other in keys[:place]:
+            if key.public == other.public:
+                yield f"JWT_KEYS: keys {other.kid} and {key.kid} are the same; retiring one would change nothing."
 
 
 def _option_weaknesses(code: str, config: Mapping[str, Any]) -> Iterator[str]:

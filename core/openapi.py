@@ -25,15 +25,23 @@ ERRORS_EXTENSION, MESSAGE_EXTENSION = "x-refusals", "x-message"
 
 
 class PaginationOutput(serializers.Serializer[Any]):
-    """Where this page stands. Follow `next_cursor` until it is null."""
+    """Where this page stands. Follow `next_cursor` until it is null; or, asked with `?page=`, count up to `pages`."""
 
-    next_cursor = serializers.CharField(allow_null=True)
-    previous_cursor = serializers.CharField(allow_null=True)
+    next_cursor = serializers.CharField(allow_null=True, required=False)
+    previous_cursor = serializers.CharField(allow_null=True, required=False)
+    page = serializers.IntegerField(required=False, help_text="With `?page=` only, like `pages` and `count`.")
+    pages = serializers.IntegerField(required=False)
+    count = serializers.IntegerField(required=False, help_text="Rows in all.")
     page_size = serializers.IntegerField()
 
 
 PAGE_PARAMETERS = [
     OpenApiParameter("cursor", OpenApiTypes.STR, description="From `pagination` of another page of this list."),
+    OpenApiParameter(
+        "page",
+        {"type": "integer", "minimum": 1, "maximum": 100000},
+        description="A numbered page with a count of all rows, in place of `cursor`. For people who browse.",
+    ),
     OpenApiParameter(
         "page_size", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}, description="Rows per page."
     ),

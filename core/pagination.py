@@ -1,5 +1,7 @@
 """Keyset pages: the next page costs what the first one costs, and rows never shuffle or repeat.
 
+Numbered pages with a count (`?page=`) are for people who browse: they jump, and want to know how much there is.
+
 The cursor is opaque text holding the sort position of the last row shown. The comparison is a row comparison,
 `(created_at, id) < (..., ...)`, which an index on both columns answers directly; the `OR` form is linear.
 """
@@ -24,6 +26,7 @@ from core.response_wrapper import success_response
 
 DEFAULT_PAGE_SIZE = 20
 MAX_PAGE_SIZE = 100
+MAX_PAGE = 100_000
 
 
 def paginated_response(
@@ -36,10 +39,32 @@ def paginated_response(
 ) -> Response:
     """One page of `rows`, newest first by `position` (a time and the primary key, both in the queryset's ordering).
 
-    `data` is `{"results": [...], "pagination": {"next_cursor", "previous_cursor", "page_size"}}`.
+    `data` is `{"results": [...], "pagination": {"next_cursor", "previous_cursor", "page_size"}}`; with `?page=` the
+    pagination is `{"page", "pages", "count", "page_size"}`, and a page after the last one is empty.
     """
-    size = _page_size(request.query_params.get("page_size"))
-    raw = request.query_params.get("cursor")
+    params = request.query_params
+    size = _whole_number(params.get("page_size"), "page_size", default=DEFAULT_PAGE_SIZE, maximum=MAX_PAGE_SIZE)
+    raw = params.get("cursor")
+    if "page" in params:
+        if raw:
+            raise ValidationError({"page": [_("A list is walked by cursor or by page, not by both.")]})
+        number = _whole_number(params["page"], "page", default=1, maximum=MAX_PAGE)
+        found, pagination = _numbered(rows.order_by(*(f"-{name}" for name in position)), number, size)
+    else:
+        found, pagination = _keyset(rows, raw, size, position)
+    return success_response({"results": serializer(found, many=True).data, "pagination": pagination}, message=message)
+
+
+def _numbered(rows: QuerySet[Any], number: int, size: int) -> tuple[list[Model], dict[str, Any]]:
+    count = rows.count()
+    start = (number - 1) * size
+    found = list(rows[start : start + size]) if start < count else []
+    return found, {"page": number, "pages": max(1, -(-count // size)), "count": count, "page_size": size}
+
+
+def _keyset(
+    rows: QuerySet[Any], raw: str | None, size: int, position: tuple[str, str]
+) -> tuple[list[Model], dict[str, Any]]:
     is_back, key = _decode(raw) if raw else (False, None)
 
     time_field, pk_field = position
@@ -61,14 +86,14 @@ def paginated_response(
         "previous_cursor": _encode(found[0], position, is_back=True) if has_previous else None,
         "page_size": size,
     }
-    return success_response({"results": serializer(found, many=True).data, "pagination": pagination}, message=message)
+    return found, pagination
 
 
-def _page_size(raw: str | None) -> int:
+def _whole_number(raw: str | None, name: str, *, default: int, maximum: int) -> int:
     if raw is None:
-        return DEFAULT_PAGE_SIZE
-    if not raw.isascii() or not raw.isdigit() or len(raw) > 4 or not 1 <= int(raw) <= MAX_PAGE_SIZE:
-        raise ValidationError({"page_size": [_("Must be a whole number from 1 to 100.")]})
+        return default
+    if not raw.isascii() or not raw.isdigit() or len(raw) > 6 or not 1 <= int(raw) <= maximum:
+        raise ValidationError({name: [_("Must be a whole number from 1 to %(maximum)s.") % {"maximum": maximum}]})
     return int(raw)
 
 

@@ -12,7 +12,7 @@ from core.money import EXPONENTS, Money
 from core.parsers import is_storable
 
 # Read by `core.pagination`, whatever the list.
-PAGE_PARAMETERS = frozenset({"cursor", "page_size"})
+PAGE_PARAMETERS = frozenset({"cursor", "page", "page_size"})
 
 # PostgreSQL's bigint; far above any real payment, and what the schema tells clients.
 MAX_MINOR_UNITS = 9_007_199_254_740_991  # JavaScript's largest exact integer is the smaller of the two limits

@@ -10,13 +10,17 @@ from django.db import connection
 from rest_framework.test import APIClient
 
 from core.tenancy import outside_tenants, tenant_scope
+from tests.chromium import NO_BROWSER, find_chromium
 from tests.e2e.kits import kit, postgresql_kit, sqlite_kit  # noqa: F401  fixtures of e2e/ and chaos/, one kit for both
 from tests.factories.accounts import Member, make_member
+
+pytest_plugins = ["tests.figures"]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     _put_stacks_first(items)
     _leave_out_postgresql(config, items)
+    _skip_without_browser(items)
 
 
 def _put_stacks_first(items: list[pytest.Item]) -> None:
@@ -41,7 +45,21 @@ def _leave_out_postgresql(config: pytest.Config, items: list[pytest.Item]) -> No
 _LEFT_OUT = pytest.StashKey[int]()
 
 
+def _skip_without_browser(items: list[pytest.Item]) -> None:
+    """Without Chromium its tests are skipped, and the run names them. `.ci/run` installs it."""
+    in_a_browser = [item for item in items if item.get_closest_marker("browser") is not None]
+    if in_a_browser and find_chromium() is None:
+        for item in in_a_browser:
+            item.add_marker(pytest.mark.skip(reason=NO_BROWSER))
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    # From the reports, which reach this process however many others ran the tests.
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if NO_BROWSER in str(report.longrepr)]
+    if skipped:
+        terminalreporter.write_line(f"{NO_BROWSER} The {len(skipped)} tests are:")
+        for nodeid in sorted(report.nodeid for report in skipped):
+            terminalreporter.write_line(f"  {nodeid}")
     if left_out := config.stash.get(_LEFT_OUT, 0):
         terminalreporter.write_line(f"{left_out} tests need PostgreSQL and were left out: this run is on SQLite.")
 

@@ -15,11 +15,10 @@ from apps.accounts.selectors import Principal
 from apps.accounts.services.sessions import (
     AccountInactive,
     RefreshReused,
-    SessionExpired,
     SessionRevoked,
     authenticate_session,
 )
-from apps.accounts.tokens import TokenExpired, TokenInvalid, bearer_token, read_access
+from apps.accounts.tokens import SessionExpired, TokenExpired, TokenInvalid, bearer_token, read_access
 from core import context
 from core.exception_handler import BEARER_CHALLENGE
 from core.exceptions import DomainError

@@ -10,6 +10,16 @@ USER_EXAMPLE = {
     "is_email_verified": True,
     "created_at": "2026-11-20T09:00:00Z",
 }
+PERSON_EXAMPLE = {
+    "id": "6f1c1b1e-6f0e-4b39-9d5a-0a8d3f5f1c11",
+    "email": "juma@example.com",
+    "first_name": "Juma",
+    "last_name": "Ali",
+    "phone": "+255712345678",
+    "is_email_verified": True,
+    "role": "admin",
+    "joined_at": "2026-11-20T09:00:00Z",
+}
 TENANT_EXAMPLE = {"id": "b3a1f2e4-1d5c-4a53-8f0b-1f6d2a7c9e10", "name": "Asha Juma", "role": "owner"}
 ME_EXAMPLE = {**USER_EXAMPLE, "tenant": TENANT_EXAMPLE}
 SIGNED_IN_EXAMPLE = {
@@ -41,3 +51,4 @@ LINKED_ACCOUNT_EXAMPLE = {
     "linked_at": "2026-11-20T09:00:00Z",
     "last_used_at": "2026-11-20T09:00:00Z",
 }
+CSRF_EXAMPLE = "Zm9yIGV4YW1wbGU.9b0c2f6d1e8a4b57"

@@ -8,7 +8,7 @@ from celery import shared_task
 
 from apps.accounts.services.links import issue_reset_link, purge_links, send_link
 from apps.accounts.services.passwords import tell_password_changed
-from apps.accounts.services.sessions import purge_sessions
+from apps.accounts.services.sessions import purge_sessions, tell_refresh_reused
 from apps.accounts.services.social import tell_social_change
 from apps.accounts.services.social_flows import purge_social_flows
 
@@ -31,6 +31,10 @@ def tell_social_linked_task(*, user_id: str, provider: str, **_: object) -> None
 
 def tell_social_unlinked_task(*, user_id: str, provider: str, **_: object) -> None:
     tell_social_change(user_id=UUID(user_id), provider=provider, is_linked=False)
+
+
+def tell_refresh_reused_task(*, user_id: str, **_: object) -> None:
+    tell_refresh_reused(user_id=UUID(user_id))
 
 
 @shared_task

@@ -1,11 +1,12 @@
 from django.urls import path
 
-from apps.accounts.views import accounts, links, passwords, sessions, social
+from apps.accounts.views import accounts, links, passwords, people, sessions, social
 
 urlpatterns = [
     path("auth/register/", accounts.RegisterView.as_view()),
     path("auth/login/", sessions.LoginView.as_view()),
     path("auth/refresh/", sessions.RefreshView.as_view()),
+    path("auth/csrf/", sessions.CsrfView.as_view()),
     path("auth/logout/", sessions.LogoutView.as_view()),
     path("auth/logout-all/", sessions.LogoutAllView.as_view()),
     path("auth/sessions/", sessions.SessionListView.as_view()),
@@ -27,4 +28,7 @@ urlpatterns = [
     path("auth/social/<slug:provider>/start/", social.SocialStartView.as_view()),
     path("auth/social/<slug:provider>/callback/", social.SocialCallbackView.as_view()),
     path("auth/social/<slug:provider>/token/", social.SocialTokenView.as_view()),
+    path("users/", people.UserListView.as_view()),
+    path("users/me/", people.OwnUserView.as_view()),
+    path("users/<uuid:user_id>/", people.UserDetailView.as_view()),
 ]

@@ -102,9 +102,10 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "core.middleware.RequestMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "core.middleware.EnvelopeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "corsheaders.middleware.CorsMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     # Sessions, CSRF and messages serve the admin; API paths skip them.
@@ -347,6 +348,24 @@ INVITATION_LIFETIME = timedelta(days=7)
 FRONTEND_URL = env.str("FRONTEND_URL", default="http://localhost:3000").rstrip("/")
 
 
+# The keys that sign and check tokens (`core.keyring`, docs/keys.md). Without any: one HS256 key, JWT_SIGNING_KEY.
+JWT_KEYS = env.str("JWT_KEYS", default="")
+
+# simplejwt's settings. Keys come from the ring (`apps.accounts.token_backend`), so its own backend has none and can do
+# nothing; rotation and revocation are ours too (`apps.accounts.services.sessions`).
+SIMPLE_JWT = {
+    "SIGNING_KEY": None,
+    "ISSUER": env.str("JWT_ISSUER", default="faraja"),
+    "AUDIENCE": env.str("JWT_AUDIENCE", default="faraja-api"),
+    "LEEWAY": 30,
+    "ACCESS_TOKEN_LIFETIME": AUTH_ACCESS_LIFETIME,
+    "REFRESH_TOKEN_LIFETIME": AUTH_REFRESH_LIFETIME,
+    "USER_ID_CLAIM": "sub",
+    "TOKEN_TYPE_CLAIM": "typ",
+    "AUTH_TOKEN_CLASSES": ("apps.accounts.tokens.AccessToken",),
+    "UPDATE_LAST_LOGIN": False,
+}
+
 # --- Signing in through others --------------------------------------------------------------------------------------
 
 SOCIALACCOUNT_ADAPTER = "services.oauth.wire.SocialAccountAdapter"
@@ -445,23 +464,6 @@ def _google(credentials: dict[str, Any], accounts_url: str, local: str | None) -
             "keys_url": f"{local or 'https://www.googleapis.com'}/oauth2/v3/certs",
             "issuers": [local] if local else ["https://accounts.google.com", "accounts.google.com"],
         },
-    }
-
-
-def simple_jwt(signing_key: str) -> dict[str, Any]:
-    """simplejwt's settings. Rotation and revocation are ours (`apps.accounts.services.sessions`)."""
-    return {
-        "ALGORITHM": "HS256",
-        "SIGNING_KEY": signing_key,
-        "ISSUER": "faraja",
-        "AUDIENCE": "faraja-api",
-        "LEEWAY": 30,
-        "ACCESS_TOKEN_LIFETIME": AUTH_ACCESS_LIFETIME,
-        "REFRESH_TOKEN_LIFETIME": AUTH_REFRESH_LIFETIME,
-        "USER_ID_CLAIM": "sub",
-        "TOKEN_TYPE_CLAIM": "typ",
-        "AUTH_TOKEN_CLASSES": ("apps.accounts.tokens.AccessToken",),
-        "UPDATE_LAST_LOGIN": False,
     }
 
 

@@ -11,7 +11,6 @@ from config.settings.base import (
     logging_config,
     oauth_providers,
     payment_gateways,
-    simple_jwt,
     sms_gateways,
     social_redirects,
 )
@@ -34,7 +33,7 @@ SOCIAL_REDIRECTS = social_redirects(app="faraja://social")
 EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
 EMAIL_FILE_PATH = env.str("EMAIL_FILE_PATH", default=str(VAR_DIR / "mail"))
 
-SIMPLE_JWT = simple_jwt(env.str("JWT_SIGNING_KEY", default="insecure-development-jwt-key-never-used-in-production"))
+JWT_SIGNING_KEY = env.str("JWT_SIGNING_KEY", default="insecure-development-jwt-key-never-used-in-production")
 AUTH_COOKIE_SECURE = False  # plain http on localhost
 
 CORS_ALLOWED_ORIGINS = env.list(

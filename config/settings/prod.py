@@ -7,7 +7,6 @@ from config.settings.base import (
     logging_config,
     oauth_providers,
     payment_gateways,
-    simple_jwt,
     sms_gateways,
     social_redirects,
 )
@@ -28,7 +27,6 @@ EMAIL_CONFIG = env.email_url_config(env.str("EMAIL_URL", default="") or "console
 vars().update(EMAIL_CONFIG)
 EMAIL_TIMEOUT = 10
 
-SIMPLE_JWT = simple_jwt(JWT_SIGNING_KEY)
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 
 STORAGES = {

@@ -17,3 +17,6 @@ EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 SIMULATORS_URL = env.str("SIMULATORS_URL", default="http://127.0.0.1:1")  # nothing listens: a test starts its own
 CORS_ALLOWED_ORIGINS = ["https://app.faraja.test"]
+
+# The test runner turns DEBUG off, and WhiteNoise would then list every static file again for each test client.
+WHITENOISE_AUTOREFRESH = True

@@ -59,6 +59,7 @@ def test_a_callback_that_got_no_answer_comes_again_and_counts_once(kit: Kit, per
     assert kit.books.read("SELECT seen FROM payments_inboxdelivery ORDER BY received_at DESC LIMIT 1") == [{"seen": 2}]
 
 
+@pytest.mark.invariant("I40")
 def test_a_refresh_that_got_no_answer_can_be_repeated(kit: Kit, person: Person):
     def refresh() -> httpx.Response:
         return person.http.post("/api/v1/auth/refresh/", json={"refresh": person.refresh})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +11,6 @@ import schemathesis
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
-from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, settings
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # comes with drf-spectacular, without types
 from schemathesis.checks import not_a_server_error
@@ -23,12 +21,12 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.contracts.routes import all_routes
+from tests.contracts.schema import SCHEMA
 from tests.contracts.test_routes import RIGHT, TOKENS, ask, made_up, quiet_client
 from tests.envelope import known_codes
 from tests.factories.accounts import PASSWORD, Member, make_member
 from tests.factories.payments import a_wish_to_pay, make_payment
 
-SCHEMA: dict[str, Any] = json.loads(json.dumps(SchemaGenerator().get_schema(request=None, public=True), default=str))
 OPERATIONS = [(path, method, spec) for path, methods in SCHEMA["paths"].items() for method, spec in methods.items()]
 EACH_OPERATION = pytest.mark.parametrize(
     ("path", "method", "spec"), OPERATIONS, ids=[spec["operationId"] for _, _, spec in OPERATIONS]

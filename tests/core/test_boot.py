@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 
 from core.boot import is_weak_key, refuse_weak_settings, weaknesses
+from tests.factories.tokens import ed_entry, hs_entry, ring, rs_entry
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "bG9uZyBhbmQgcmFuZG9tIGVub3VnaCB0byBiZSBhIGtleSBmb3Igc2lnbmluZw"
@@ -159,6 +160,34 @@ def test_all_weaknesses_are_told_at_once():
     assert all(name in str(refusal.value) for name in ("DEBUG", "SECRET_KEY", "ALLOWED_HOSTS"))
 
 
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [
+        ("{", "it is not valid JSON"),
+        (ring(hs_entry("a", KEY), hs_entry("a", KEY[::-1])), "key a: there is more than one of this name"),
+        (ring(hs_entry("a", KEY[:31])), "key a is weak"),
+        (ring(hs_entry("a", "a" * 64)), "key a is weak"),
+        (ring(ed_entry("a"), hs_entry("b", "insecure-" + KEY)), "key b is weak"),
+        (ring(hs_entry("a", KEY)), "key a equals SECRET_KEY"),
+        (ring(ed_entry("a"), hs_entry("b", KEY)), "key b equals SECRET_KEY"),
+        (ring(hs_entry("a", KEY[::-1]), hs_entry("b", KEY[::-1])), "keys a and b are the same"),
+        (ring(ed_entry("a"), rs_entry("b"), ed_entry("c")), "keys a and c are the same"),
+    ],
+)
+def test_a_weak_ring_is_one_sentence_that_names_its_key(keys, named):
+    (told,) = weaknesses(changed("JWT_KEYS", keys))
+
+    assert told.startswith("JWT_KEYS: ")
+    assert named in told
+    assert KEY[:31] not in told
+
+
+def test_with_a_ring_the_single_key_is_not_looked_at():
+    settings = changed("JWT_KEYS", ring(hs_entry("a", KEY[::-1]), ed_entry("b"), rs_entry("c")))
+
+    assert list(weaknesses(settings | {"JWT_SIGNING_KEY": ""})) == []
+
+
 @pytest.mark.parametrize("key", ["", "a" * 100, "abababab" * 8, "Example-" + KEY, "x" + "change-me" + KEY])
 def test_a_key_that_can_be_guessed_is_weak(key):
     assert is_weak_key(key)
@@ -229,6 +258,12 @@ def test_a_weak_environment_does_not_boot_and_hears_every_reason():
     for name in (*weak, "GOOGLE_CLIENT_IDS", "GITHUB_CLIENT_SECRET", "JWT_SIGNING_KEY equals SECRET_KEY"):
         assert name in done.stderr, name
     assert "booted" not in done.stdout
+
+
+def test_a_strong_ring_boots_without_the_single_key():
+    done = boot(JWT_KEYS=ring(ed_entry("a"), hs_entry("b", KEY[::-1])), JWT_SIGNING_KEY="")
+
+    assert done.returncode == 0, done.stderr
 
 
 def test_djangos_own_check_for_deployment_finds_nothing():

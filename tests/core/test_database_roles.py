@@ -133,6 +133,7 @@ class TestOnPostgresql:
 
         assert missing_roles(connection, [APP, SYSTEM]) == {APP, SYSTEM}
 
+    @pytest.mark.invariant("I58")
     def test_without_a_setting_the_application_sees_no_row_of_any_tenant_table(self, roles):
         make_payment(make_member())
 
@@ -155,6 +156,7 @@ class TestOnPostgresql:
             with pytest.raises(ProgrammingError, match="row-level security"), transaction.atomic():
                 Payment.unscoped.filter(tenant_id=mine.tenant_id).update(tenant_id=theirs.tenant_id)
 
+    @pytest.mark.invariant("I63")
     def test_a_row_cannot_name_another_tenants_row(self, roles):
         """I63: an ordinary foreign key accepts it, because its check passes row-level security."""
         mine, theirs = make_member(), make_member()
@@ -195,6 +197,7 @@ class TestOnPostgresql:
                 with logged_in(role), pytest.raises(ProgrammingError, match="permission denied"):
                     counted(f"TRUNCATE {table} CASCADE")
 
+    @pytest.mark.invariant("I62")
     def test_the_application_can_neither_change_tables_nor_take_the_walls_down(self, roles):
         for statement in (
             "ALTER TABLE payments_payment DISABLE ROW LEVEL SECURITY",
@@ -235,6 +238,7 @@ class TestOnPostgresql:
 
     # --- Which wall stands -----------------------------------------------------------------------------------------
 
+    @pytest.mark.invariant("I62")
     def test_with_the_applications_role_both_walls_stand(self, roles, caplog):
         caplog.set_level(logging.INFO, "faraja.walls")
         with logged_in(APP):
@@ -277,6 +281,7 @@ class TestOnPostgresql:
 
     # --- Every table, also those nobody has written yet ------------------------------------------------------------
 
+    @pytest.mark.invariant("I62")
     def test_every_tenant_table_has_a_forced_policy(self, transactional_db):
         """I62."""
         with connection.cursor() as cursor:
@@ -291,6 +296,7 @@ class TestOnPostgresql:
         assert len(tenant_tables()) >= 6
         assert set(tenant_tables()) - walled == set()
 
+    @pytest.mark.invariant("I63")
     def test_every_key_between_tenant_tables_is_bound_to_the_tenant(self, transactional_db):
         """I63: for each foreign key from one tenant table to another there is a composite one."""
         wanted = {
@@ -315,6 +321,7 @@ class TestOnPostgresql:
         assert len(wanted) >= 5
         assert wanted - bound == set()
 
+    @pytest.mark.invariant("I63")
     def test_every_unique_rule_of_a_tenant_table_begins_with_the_tenant(self, transactional_db):
         """I63: a rule over all tenants would tell one of them what another has."""
         rules = {

@@ -126,6 +126,7 @@ def test_the_unversioned_route_is_another_route(member, payer):
     assert count_payments(member) == 1
 
 
+@pytest.mark.invariant("I61")
 def test_the_same_key_of_another_person_is_another_key(member, stranger):
     first, other = start(quiet(member)), start(quiet(stranger), phone="+255712345679")
 
@@ -133,6 +134,7 @@ def test_the_same_key_of_another_person_is_another_key(member, stranger):
     assert (count_payments(member), count_payments(stranger)) == (1, 1)
 
 
+@pytest.mark.invariant("I61")
 def test_a_colleague_in_the_same_tenant_has_keys_of_their_own(member):
     from apps.tenants.models import Membership
 

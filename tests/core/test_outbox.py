@@ -135,6 +135,7 @@ def test_a_delivered_event_is_done_and_not_delivered_again(db):
     assert (row.attempts, row.lease_token, row.lease_until, row.last_error) == (1, None, None, "")
 
 
+@pytest.mark.invariant("I61")
 def test_an_event_is_delivered_in_the_scope_of_its_tenant_which_is_left_afterwards(db):
     tenants = [uuid.uuid4(), None, uuid.uuid4()]
     for number, tenant in enumerate(tenants):

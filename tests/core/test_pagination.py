@@ -10,6 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
@@ -107,6 +108,35 @@ def test_an_empty_list_is_one_empty_page(db):
         "results": [],
         "pagination": {"next_cursor": None, "previous_cursor": None, "page_size": 20},
     }
+
+
+def test_numbered_pages_count_what_there_is(db):
+    Tenant.objects.bulk_create(Tenant(name="x", created_at=NOON + timedelta(minutes=each)) for each in range(5))
+
+    pages = [page(page=number, page_size=2) for number in (1, 2, 3, 4)]
+
+    assert [row for each in pages for row in each["results"]] == in_order()
+    assert [each["pagination"] for each in pages] == [
+        {"page": number, "pages": 3, "count": 5, "page_size": 2} for number in (1, 2, 3, 4)
+    ]
+
+
+def test_an_empty_list_has_one_numbered_page(db):
+    assert page(page=1) == {"results": [], "pagination": {"page": 1, "pages": 1, "count": 0, "page_size": 20}}
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "x", "", "1.0", "100001", "9" * 5000, "\u0661"])
+def test_a_page_number_is_a_whole_number_or_refused(db, number):
+    with pytest.raises(ValidationError):
+        page(page=number)
+
+
+def test_a_list_is_not_walked_in_two_ways_at_once(db):
+    Tenant.objects.bulk_create(Tenant(name="x", created_at=NOON) for _ in range(3))
+    cursor = page(page_size=2)["pagination"]["next_cursor"]
+
+    with pytest.raises(ValidationError):
+        page(page=2, cursor=cursor)
 
 
 def test_a_page_that_is_exactly_full_is_the_last_one(db):

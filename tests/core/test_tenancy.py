@@ -77,6 +77,7 @@ def test_there_are_tenant_models_to_speak_of():
 
 
 @pytest.mark.parametrize("model", TENANT_MODELS, ids=lambda model: model._meta.label)
+@pytest.mark.invariant("I58")
 def test_a_manager_refuses_to_work_outside_a_room(model):
     for ask in (
         lambda: model.objects.count(),
@@ -168,6 +169,7 @@ def test_a_thread_starts_outside_every_room():
 
 @pytest.mark.urls("tests.core.planted")
 @pytest.mark.parametrize("what", ["well", "not-found", "drf-validation", "operational", "defect"])
+@pytest.mark.invariant("I59")
 def test_a_room_is_left_when_the_request_ends_however_it_ends(member, what):
     planted.seen.clear()
     client = member.client()
@@ -179,6 +181,7 @@ def test_a_room_is_left_when_the_request_ends_however_it_ends(member, what):
     assert find_current_tenant_id() is None
 
 
+@pytest.mark.invariant("I59")
 def test_requests_of_two_tenants_on_one_thread_never_mix(member, stranger):
     rows = {each.tenant_id: str(make_payment(each).pk) for each in (member, stranger)}
     clients = {each.tenant_id: each.client() for each in (member, stranger)}
@@ -202,6 +205,7 @@ def test_requests_of_two_tenants_on_one_thread_never_mix(member, stranger):
     ],
     ids=str,
 )
+@pytest.mark.invariant("I60")
 def test_no_header_chooses_the_tenant(stranger, theirs, member, headers):
     told = {name: value.format(stranger.tenant_id, stranger.tenant_id) for name, value in headers.items()}
 
@@ -210,6 +214,7 @@ def test_no_header_chooses_the_tenant(stranger, theirs, member, headers):
     assert data["results"] == []
 
 
+@pytest.mark.invariant("I60")
 def test_neither_query_nor_body_chooses_the_tenant(stranger, theirs, member_client):
     for name in ("tenant", "tenant_id"):
         listed = member_client.get("/api/v1/payments/", {name: str(stranger.tenant_id)})
@@ -233,6 +238,7 @@ def two_rooms(db: None) -> tuple[Member, Member]:
 
 
 @pytest.mark.postgresql
+@pytest.mark.invariant("I62")
 def test_the_role_of_the_application_cannot_pass_the_wall(db):
     with connection.cursor() as cursor:
         cursor.execute("SELECT rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user")
@@ -241,6 +247,7 @@ def test_the_role_of_the_application_cannot_pass_the_wall(db):
 
 @pytest.mark.postgresql
 @pytest.mark.parametrize("model", TENANT_MODELS, ids=lambda model: model._meta.label)
+@pytest.mark.invariant("I62")
 def test_every_table_of_a_tenant_model_is_behind_the_wall(db, model):
     """A new tenant model without `row_level_security` in a migration fails here, by name."""
     with connection.cursor() as cursor:
@@ -261,6 +268,7 @@ def test_every_table_of_a_tenant_model_is_behind_the_wall(db, model):
 
 
 @pytest.mark.postgresql
+@pytest.mark.invariant("I58")
 def test_raw_sql_sees_nothing_without_a_tenant_and_its_own_rows_with_one(two_rooms):
     first, second = two_rooms
 
@@ -279,6 +287,7 @@ def test_raw_sql_sees_nothing_without_a_tenant_and_its_own_rows_with_one(two_roo
 
 
 @pytest.mark.postgresql
+@pytest.mark.invariant("I63")
 def test_raw_sql_cannot_write_into_another_room(two_rooms):
     first, second = two_rooms
     set_scope(first.tenant_id)
@@ -328,6 +337,7 @@ def test_an_inner_transaction_of_another_tenant_gives_the_setting_back(two_rooms
 
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.invariant("I59")
 def test_the_setting_is_gone_after_commit_and_after_rollback():
     member = make_member()
     make_payment(member)
@@ -345,6 +355,7 @@ def test_the_setting_is_gone_after_commit_and_after_rollback():
 
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.invariant("I59")
 def test_a_request_leaves_no_setting_on_its_connection():
     member = make_member()
     client = member.client()
@@ -410,6 +421,7 @@ def test_only_the_door_and_the_relay_open_rooms():
     assert not [path for path in (ROOT / "apps").rglob("*.py") if "app.tenant_id" in path.read_text()]
 
 
+@pytest.mark.invariant("I62")
 def test_every_table_that_names_a_tenant_is_behind_the_walls_or_says_why_not():
     naming = {
         model._meta.label
@@ -421,6 +433,7 @@ def test_every_table_that_names_a_tenant_is_behind_the_walls_or_says_why_not():
 
 
 @pytest.mark.parametrize("model", TENANT_MODELS, ids=lambda model: model._meta.label)
+@pytest.mark.invariant("I63")
 def test_what_is_unique_is_unique_within_the_tenant(model):
     """A constraint over all tenants would answer "exists" about another tenant's row."""
     for constraint in model._meta.constraints:

@@ -36,6 +36,7 @@ def refused(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
 
+@pytest.mark.invariant("I39")
 def test_eight_refreshes_at_once_get_the_same_successor(kit: Kit, clients: list[httpx.Client]):
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for _ in range(ROUNDS):
@@ -61,6 +62,7 @@ def test_eight_refreshes_at_once_get_the_same_successor(kit: Kit, clients: list[
             assert refresh(person.http, successor).status_code == 200
 
 
+@pytest.mark.invariant("I41")
 def test_an_older_generation_ends_the_family(kit: Kit):
     person = kit.person()
     first = person.refresh
@@ -75,6 +77,7 @@ def test_an_older_generation_ends_the_family(kit: Kit):
     assert refused(me) == (401, "refresh_reused")
 
 
+@pytest.mark.invariant("I41")
 def test_the_predecessor_ends_the_family_once_the_grace_is_over(kit: Kit):
     person = kit.person()
     successor = refresh(person.http, person.refresh).json()["data"]["refresh"]

@@ -36,10 +36,11 @@ def membership_of(member: Member) -> Membership:
     return Membership.objects.get(tenant_id=member.tenant_id, user=member.user)
 
 
-def make_invitation(member: Member, *, email: str = "") -> Invitation:
-    """An open invitation to `member`'s tenant."""
+def make_invitation(member: Member, *, email: str = "", phone: str = "") -> Invitation:
+    """An open invitation to `member`'s tenant, by e-mail unless there is a phone."""
+    email = email or ("" if phone else f"invited{next(_numbers)}@example.com")
     with tenant_scope(member.tenant_id):
-        return invite(actor_id=member.user.pk, email=email or f"invited{next(_numbers)}@example.com", role="member")
+        return invite(actor_id=member.user.pk, email=email, phone=phone, role="member")
 
 
 def messages_of(member: Member) -> list[Message]:

@@ -13,9 +13,8 @@ from core.serializers import InputSerializer, StrictCharField
 
 
 class RefreshInput(InputSerializer):
-    refresh = StrictCharField(
-        max_length=4096, required=False, help_text="The refresh token, unless it travels in a cookie."
-    )
+    # No length: what is too long for a token is refused as one that is not valid.
+    refresh = StrictCharField(required=False, help_text="The refresh token, unless it travels in a cookie.")
 
 
 class SwitchTenantInput(InputSerializer):
@@ -35,6 +34,13 @@ class SignedInOutput(serializers.Serializer[Any]):
     )
     access_expires_at = serializers.DateTimeField()
     refresh_expires_at = serializers.DateTimeField()
+
+
+class CsrfOutput(serializers.Serializer[Any]):
+    """The proof that goes with this browser's cookies."""
+
+    transport = serializers.ChoiceField(choices=Transport.choices)
+    csrf_token = serializers.CharField(allow_null=True)
 
 
 class SessionOutput(serializers.ModelSerializer[AuthSession]):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
@@ -11,9 +13,12 @@ from apps.accounts.selectors import Claimants, is_known_client, list_claimants
 from apps.accounts.services.links import request_verification
 from apps.accounts.services.passwords import check_password_strength
 from apps.accounts.services.sessions import AccountInactive
+from apps.tenants.selectors.members import find_member
+from apps.tenants.services.members import change_role, get_managed_member, remove_member
 from apps.tenants.services.tenants import create_tenant
-from core.exceptions import NotAuthenticated
+from core.exceptions import NotAuthenticated, NotFound
 from core.locks import lock_name
+from core.tenancy import tenant_atomic
 from core.throttling.limits import Spent, spend
 
 
@@ -78,6 +83,31 @@ def update_profile(*, user: User, **changes: str) -> User:
             setattr(user, name, changes[name])
     user.save(update_fields=["first_name", "last_name", "language", "updated_at"])
     return user
+
+
+@tenant_atomic
+def change_person(*, actor_id: UUID, user_id: UUID, role: str | None = None, **names: str) -> None:
+    """Change a person of the current tenant: their names, and their role in it.
+
+    Oneself, or as an admin somebody else; `NotFound`, `AdminsOnly`, `OwnersOnly`, `LastOwner`. What an account is
+    entered by (e-mail, phone, password) belongs to its person alone, who may be in other tenants too.
+    """
+    if user_id == actor_id:
+        member = find_member(user_id=user_id)
+        if member is None:
+            raise NotFound
+    else:
+        member = get_managed_member(actor_id=actor_id, user_id=user_id)
+    if role is not None and role != member.role:
+        change_role(actor_id=actor_id, member_id=member.pk, role=role)
+    update_profile(user=member.user, **names)
+
+
+@tenant_atomic
+def remove_person(*, actor_id: UUID, user_id: UUID) -> None:
+    """Take a person out of the current tenant, as an admin: `NotFound`, `AdminsOnly`, `OwnersOnly`, `LastOwner`."""
+    member = get_managed_member(actor_id=actor_id, user_id=user_id)
+    remove_member(actor_id=actor_id, member_id=member.pk)
 
 
 def create_operator(*, email: str, password: str) -> User:

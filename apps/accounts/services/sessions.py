@@ -12,18 +12,22 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db import transaction
 from django.db.models import F, Value
 from django.db.models.functions import Least
-from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from apps.accounts.models import AuthSession, User
-from apps.accounts.selectors import Principal, find_principal
-from apps.accounts.tokens import Claims, TokenExpired, TokenInvalid, TokenPair, mint
+from apps.accounts.selectors import Principal, find_principal, find_user
+from apps.accounts.tokens import Claims, SessionExpired, TokenExpired, TokenInvalid, TokenPair, mint
 from apps.tenants.selectors.tenants import find_first_tenant, get_my_tenant
 from core.client_address import client_key
 from core.crash import crash_point
 from core.exceptions import NotAuthenticated, NotFound
+from core.outbox.publisher import publish
 from core.purge import delete_in_batches
 from core.throttling.limits import spend
 
@@ -37,28 +41,21 @@ class AccountInactive(NotAuthenticated):
     """The account has been deactivated."""
 
     code = "account_inactive"
-    message = _("This account is not active.")
+    message = gettext_lazy("This account is not active.")
 
 
 class SessionRevoked(NotAuthenticated):
     """The session was ended: by logout, by its owner elsewhere, or because its account is gone."""
 
     code = "session_revoked"
-    message = _("This session has ended. Please sign in again.")
-
-
-class SessionExpired(NotAuthenticated):
-    """Not used for 14 days, or 90 days old."""
-
-    code = "session_expired"
-    message = _("This session has expired. Please sign in again.")
+    message = gettext_lazy("This session has ended. Please sign in again.")
 
 
 class RefreshReused(NotAuthenticated):
     """An old refresh token came back: somebody has a copy, so every token of the session is dead now."""
 
     code = "refresh_reused"
-    message = _("This session was ended for your safety. Please sign in again.")
+    message = gettext_lazy("This session was ended for your safety. Please sign in again.")
 
 
 def open_session(*, user: User, transport: str, user_agent: str = "", client: str = "") -> tuple[Principal, TokenPair]:
@@ -110,8 +107,7 @@ def refresh_session(*, claims: Claims) -> tuple[Principal, TokenPair]:
     if behind < 1:
         raise TokenInvalid
     if behind > 1 or now - session.rotated_at > settings.AUTH_REFRESH_GRACE:
-        _revoke(session.pk, AuthSession.Reason.REUSE)
-        logger.warning("refresh token reused", extra={"session_id": str(session.pk), "behind": behind})
+        _end_replayed(session, behind=behind)
         raise RefreshReused
     return principal, mint(session, role=principal.role)
 
@@ -182,8 +178,31 @@ def _end_oldest(user_id: UUID) -> None:
         )
 
 
-def _revoke(session_id: UUID, reason: AuthSession.Reason) -> None:
-    AuthSession.objects.filter(pk=session_id, revoked_at=None).update(revoked_at=timezone.now(), revoked_reason=reason)
+def _revoke(session_id: UUID, reason: AuthSession.Reason) -> bool:
+    """End a session; False when it had ended already."""
+    live = AuthSession.objects.filter(pk=session_id, revoked_at=None)
+    return bool(live.update(revoked_at=timezone.now(), revoked_reason=reason))
+
+
+@transaction.atomic
+def _end_replayed(session: AuthSession, *, behind: int) -> None:
+    """End a session of whose tokens somebody has a copy, and tell its owner: once, however often they try."""
+    if _revoke(session.pk, AuthSession.Reason.REUSE):
+        logger.warning("refresh token reused", extra={"session_id": str(session.pk), "behind": behind})
+        publish("account.refresh_reused", {"user_id": str(session.user_id)})
+
+
+def tell_refresh_reused(*, user_id: UUID) -> None:
+    """The notice: their own old client, or somebody with a copy. They know which."""
+    user = find_user(user_id=user_id)
+    if user is None:
+        return
+    with translation.override(user.language):
+        text = _(
+            "An old sign-in token of your account was used again, so that session was ended for your safety. If you "
+            "see anything that you did not do, change your password and contact us."
+        )
+        EmailMessage(_("A session of yours was ended"), text, to=[user.email]).send()
 
 
 def _principal(session_id: UUID) -> Principal:

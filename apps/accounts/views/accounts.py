@@ -26,10 +26,11 @@ from core.views import APIView
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class RegisterView(PublicAuthView):
-    @operation(
-        id="auth_register",
-        tag="auth",
+def describe_registration(id: str, *, tag: str) -> Callable[[F], F]:
+    """One operation under two addresses."""
+    return operation(
+        id=id,
+        tag=tag,
         summary="Register and sign in",
         description=(
             "Answers the same for an address that is known: an address is a claim until the link in the mail is "
@@ -51,11 +52,19 @@ class RegisterView(PublicAuthView):
         example=SIGNED_IN_EXAMPLE,
         errors=[AccountInactive, Throttled, cookies.CsrfFailed],
     )
+
+
+def register_and_sign_in(request: Request) -> Response:
+    data = RegisterInput.parse(request.data)
+    transport = choose_transport(request, data.pop("transport", None))
+    user = register(**data, language=(get_language() or "en")[:2], client=client_address(request))
+    return sign_in(request, user, transport, message=_("Welcome."), status=201)
+
+
+class RegisterView(PublicAuthView):
+    @describe_registration("auth_register", tag="auth")
     def post(self, request: Request) -> Response:
-        data = RegisterInput.parse(request.data)
-        transport = choose_transport(request, data.pop("transport", None))
-        user = register(**data, language=(get_language() or "en")[:2], client=client_address(request))
-        return sign_in(request, user, transport, message=_("Welcome."), status=201)
+        return register_and_sign_in(request)
 
 
 def _profile_change(id: str) -> Callable[[F], F]:

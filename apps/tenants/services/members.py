@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.tenants.models import Invitation, Membership, Tenant
+from apps.tenants.selectors.members import find_member
 from core.exceptions import NotFound, NotPermitted, RuleViolated
 from core.tenancy import current_tenant_id, tenant_atomic
 
@@ -91,6 +92,18 @@ def change_role(*, actor_id: UUID, member_id: UUID, role: str) -> Membership:
     if member.role == Role.OWNER and role != Role.OWNER:
         _refuse_last_owner()
     _set_role(member, role, actor_id=actor_id)
+    return member
+
+
+@tenant_atomic
+def get_managed_member(*, actor_id: UUID, user_id: UUID) -> Membership:
+    """The place of a person whom `actor_id` may change: `NotFound`, `AdminsOnly`, or `OwnersOnly` for an owner."""
+    actor = lock_tenant(actor_id=actor_id).require_admin()
+    member = find_member(user_id=user_id)
+    if member is None:
+        raise NotFound
+    if member.role == Role.OWNER and actor.role != Role.OWNER:
+        raise OwnersOnly
     return member
 
 

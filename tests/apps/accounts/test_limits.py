@@ -78,6 +78,7 @@ def statuses(responses) -> list[int]:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("is_registered", [True, False])
+@pytest.mark.invariant("I53")
 def test_of_a_hundred_guesses_at_once_exactly_five_are_looked_at(spy, is_registered):
     email = fresh_email()
     if is_registered:
@@ -113,6 +114,7 @@ def test_while_redis_is_away_fewer_guesses_are_looked_at_and_none_is_an_error(sp
 
 
 @pytest.mark.django_db
+@pytest.mark.invariant("I52")
 def test_known_and_unknown_addresses_are_refused_alike():
     known, unknown, address = make_member(email=fresh_email()).user.email, fresh_email(), fresh_address()
     answers = []
@@ -159,6 +161,7 @@ def test_a_right_password_does_not_forgive_the_wrong_ones():
 
 
 @pytest.mark.django_db
+@pytest.mark.invariant("I53")
 def test_a_person_whose_account_is_under_attack_still_signs_in_where_they_did_before():
     email, home = make_member(email=fresh_email()).user.email, fresh_address()
     assert login(email, PASSWORD, address=home).status_code == 200
@@ -190,6 +193,7 @@ def test_a_deactivated_account_is_no_way_around_the_limit():
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.invariant("I53")
 def test_one_address_tries_ten_accounts(spy):
     address = fresh_address()
 
@@ -201,6 +205,7 @@ def test_one_address_tries_ten_accounts(spy):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("proxies", [0, 1, 2])
+@pytest.mark.invariant("I53")
 def test_a_hundred_forged_addresses_are_one_address(spy, settings, proxies):
     settings.NUM_PROXIES = proxies
     peer, mine = fresh_address(), fresh_address()
@@ -311,6 +316,7 @@ def start(client: APIClient, **changes: str):
 
 
 @pytest.mark.django_db
+@pytest.mark.invariant("I53")
 def test_payments_are_limited_per_person_and_refused_ones_count(settings):
     settings.RATE_LIMITS = base.RATE_LIMITS | {"payments_person": (6, HOUR)}
     member, other = make_member(), make_member()

@@ -14,9 +14,11 @@ from apps.accounts.tokens import read_refresh
 from tests.factories.accounts import make_member
 
 
+@pytest.mark.invariant("I39")
 @pytest.mark.django_db(transaction=True)
-def test_eight_simultaneous_refreshes_get_the_same_successor():
-    rounds, clients = 20, 8
+@pytest.mark.parametrize("clients", [2, 8])
+def test_simultaneous_refreshes_get_the_same_successor(clients, figure, record_figure):
+    rounds = figure(quick=10, full=200)
     refresh = make_member().tokens.refresh
     for _ in range(rounds):
         barrier = threading.Barrier(clients)
@@ -37,3 +39,4 @@ def test_eight_simultaneous_refreshes_get_the_same_successor():
     session = AuthSession.objects.get()
     assert session.generation == rounds + 1
     assert session.revoked_at is None
+    record_figure(f"{rounds} rounds of {clients} threads, 0 exceptions, 1 successor each")

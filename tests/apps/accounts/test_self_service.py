@@ -64,6 +64,7 @@ def clock() -> Iterator[Any]:
 # --- Passwords ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.invariant("I44")
 def test_a_changed_password_ends_every_session_and_opens_a_new_one(member, member_client):
     other = call(APIClient(), "login", {"email": member.user.email, "password": PASSWORD}).json()["data"]
 
@@ -104,6 +105,7 @@ def test_a_refused_change_changes_nothing(member, member_client, current, new, s
     assert member_client.get(f"{AUTH}/me/").status_code == 200
 
 
+@pytest.mark.invariant("I44")
 def test_a_reset_link_sets_a_new_password_and_ends_every_session(member, member_client):
     assert call(APIClient(), "reset-password", {"email": member.user.email.upper()}).status_code == 200
 
@@ -115,6 +117,7 @@ def test_a_reset_link_sets_a_new_password_and_ends_every_session(member, member_
     assert User.objects.get().is_email_verified  # whoever follows the link has the mailbox
 
 
+@pytest.mark.invariant("I52")
 def test_asking_for_a_reset_says_the_same_for_known_and_unknown_addresses(member):
     known = call(APIClient(), "reset-password", {"email": member.user.email})
     unknown = call(APIClient(), "reset-password", {"email": "nobody@example.com"})
@@ -188,6 +191,7 @@ def test_a_link_for_one_purpose_is_no_link_for_another(member):
     assert call(APIClient(), "verify-email", {"token": mailed_token()}).json()["code"] == "link_invalid"
 
 
+@pytest.mark.invariant("I55")
 def test_no_token_is_stored(member):
     call(APIClient(), "reset-password", {"email": member.user.email})
     token = mailed_token()
@@ -284,6 +288,7 @@ def test_nothing_else_is_changed_this_way(member, member_client, field):
     assert field in response.json()["errors"]
 
 
+@pytest.mark.invariant("I43")
 def test_a_person_sees_their_sessions_and_ends_one(member, member_client):
     other = call(APIClient(), "login", {"email": member.user.email, "password": PASSWORD}).json()["data"]
     sessions = member_client.get(f"{AUTH}/sessions/").json()["data"]
@@ -307,6 +312,7 @@ def test_somebody_elses_session_is_not_found(member: Member, stranger: Member):
     assert foreign.revoked_at is None
 
 
+@pytest.mark.invariant("I43")
 def test_signing_out_everywhere_ends_every_session(member, member_client):
     other = call(APIClient(), "login", {"email": member.user.email, "password": PASSWORD}).json()["data"]
 
@@ -332,6 +338,7 @@ def test_the_links_token_is_a_function_of_its_row(member):
     assert token_of(EmailLink.objects.get(purpose="reset_password")) == token
 
 
+@pytest.mark.invariant("I54")
 def test_housekeeping_forgets_only_what_can_never_be_used_again(member):
     kept = AuthSession.objects.get()
     old = open_session(user=member.user, transport="body")[0].session

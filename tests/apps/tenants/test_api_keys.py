@@ -126,6 +126,7 @@ def test_a_key_opens_nothing_that_is_for_people(member):
     assert ApiKey.objects.count() == 1
 
 
+@pytest.mark.invariant("I56")
 def test_a_key_sees_its_own_tenant_only(member, stranger):
     foreign = make_payment(stranger)
     client = key_client(make_api_key(member)[1])
@@ -185,6 +186,7 @@ def test_a_key_dies_when_its_time_is_up(member):
         ("deactivated", (401, "api_key_invalid")),
     ],
 )
+@pytest.mark.invariant("I45")
 def test_a_key_is_worth_no_more_than_its_tenant_and_its_maker(member, change, expected):
     admin = add_member(member, "admin")
     client = key_client(make_api_key(admin)[1])
@@ -274,6 +276,7 @@ def test_the_schema_names_keys_where_they_open_and_nowhere_else(db):
     assert schema["components"]["securitySchemes"]["apiKey"]["name"] == "Authorization"
 
 
+@pytest.mark.invariant("I55")
 def test_a_key_never_reaches_the_log(member, caplog):
     from core.logging import redact
 
@@ -284,6 +287,7 @@ def test_a_key_never_reaches_the_log(member, caplog):
     assert text.rpartition("_")[2] not in redact(f"Authorization: Api-Key {text}")
 
 
+@pytest.mark.invariant("I60")
 def test_somebody_elses_tenant_is_out_of_reach_whatever_a_machine_says(member):
     other = make_member()
     client = key_client(make_api_key(member)[1])

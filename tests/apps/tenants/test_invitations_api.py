@@ -78,6 +78,7 @@ def test_a_bad_invitation_is_refused_and_sends_nothing(member, body):
 
 
 @db
+@pytest.mark.invariant("I55")
 def test_the_token_is_stored_as_a_hash_and_shown_nowhere(member):
     created = invite(member)
     (token,) = tokens_sent(member)

@@ -101,6 +101,7 @@ def test_who_may_remove_whom(member, actor, target, expected):
 
 
 @pytest.mark.django_db
+@pytest.mark.invariant("I45")
 def test_a_removed_members_next_request_is_refused_while_their_token_lives(member, member_client):
     person = add_member(member)
     client = person.client()
@@ -113,6 +114,7 @@ def test_a_removed_members_next_request_is_refused_while_their_token_lives(membe
 
 
 @pytest.mark.django_db
+@pytest.mark.invariant("I46")
 def test_a_demotion_acts_on_the_next_request_whatever_the_token_says(member, member_client):
     admin = add_member(member, "admin")
     client = admin.client()

@@ -89,6 +89,7 @@ def test_a_member_may_not_rename(member):
 # --- Switching -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.invariant("I46")
 def test_switching_gives_tokens_for_the_other_tenant_in_the_same_session(member, member_client):
     other = create(member_client)
 
@@ -101,6 +102,7 @@ def test_switching_gives_tokens_for_the_other_tenant_in_the_same_session(member,
     assert refreshed["tenant"]["id"] == other
 
 
+@pytest.mark.invariant("I46")
 def test_an_access_token_from_before_the_switch_does_not_act_in_the_other_tenant(member, member_client):
     switch(member_client, create(member_client))
 
@@ -121,6 +123,7 @@ def test_a_refresh_token_from_before_the_switch_still_refreshes(member, member_c
     assert response.json()["data"]["tenant"]["id"] == other
 
 
+@pytest.mark.invariant("I56")
 def test_a_strangers_tenant_and_a_random_one_look_the_same_and_change_nothing(member, member_client, stranger):
     answers = [switch(member_client, wanted) for wanted in (stranger.tenant_id, uuid.uuid4())]
 
@@ -146,6 +149,7 @@ def test_after_a_switch_tokens_travel_as_they_did_before(db):
 
 
 @pytest.mark.parametrize("header", ["X-Tenant", "X-Tenant-Id", "Tenant", "X-Organisation"])
+@pytest.mark.invariant("I60")
 def test_a_tenant_in_a_header_or_a_query_is_ignored(member, member_client, stranger, header):
     response = member_client.get(
         f"{URL}current/?tenant={stranger.tenant_id}", headers={header: str(stranger.tenant_id)}
@@ -165,6 +169,7 @@ def operate(action: str, tenant_id: uuid.UUID) -> None:
     assert client.post(reverse("admin:tenants_tenant_changelist"), data).status_code == 302
 
 
+@pytest.mark.invariant("I45")
 def test_suspension_acts_on_the_next_request_and_leaves_an_audit_line(member, member_client):
     operate("suspend", member.tenant_id)
 

@@ -1,0 +1,228 @@
+"""Two tenants with two people each. One of them, `theirs`, has a row of every model, and a canary in every text.
+
+Whoever works in the other tenant must never see the canary, nor an id of a row that holds it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from django.apps import apps
+from django.db import IntegrityError, models, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.payments.services.payments import record_charge
+from apps.tenants.models import Tenant
+from core.money import Money
+from core.tenancy import TenantModel, tenant_scope, tenant_transaction
+from services.payments.base import ChargeResult, ChargeStatus
+from tests.factories.accounts import Member, make_member
+from tests.factories.payments import make_payment, only_attempt
+from tests.factories.tenants import add_member, make_invitation
+
+CANARY = "zq7kanari"
+
+# Models of ours whose rows are nobody's, and why.
+NOBODYS = {
+    "payments.InboxDelivery": "a provider's words, stored before it is known whose they are",
+}
+# Models whose rows the database lets nobody change: a row with canaries is inserted.
+APPEND_ONLY = {"payments.Observation", "payments.PaymentEvent"}
+
+_numbers = count(1)
+
+
+@dataclass
+class World:
+    """`ours` asks, `theirs` is what must not be seen. `colleague`s are plain members.
+
+    `is_thorough`: the sweep asks everything of everybody, one thing at a time.
+    """
+
+    ours: Member
+    colleague: Member
+    theirs: Member
+    their_colleague: Member
+    is_thorough: bool = False
+    row_ids: dict[str, str] = field(default_factory=dict)  # by the name of the path parameter
+    ids: set[str] = field(default_factory=set)
+
+    def words(self) -> list[bytes]:
+        """What must show in no answer to `ours`: the canary, and each id of theirs in both spellings."""
+        spelt = {each for id_ in self.ids for each in (id_, id_.replace("-", ""))}
+        return [CANARY.encode(), *(each.encode() for each in spelt)]
+
+    def leaks_in(self, answer: bytes, *sent: str) -> list[str]:
+        """Words of theirs in `answer`, other than those that the request itself contained."""
+        for each in sent:
+            answer = answer.replace(each.encode(), b"")
+        return [word.decode() for word in self.words() if word in answer]
+
+    def their_rows(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Everything that is stored of theirs."""
+        with self._in_their_room():
+            return {
+                model._meta.label: list(rows_of(model, self.theirs, self.their_colleague).order_by("pk").values_list())
+                for model in watched_models()
+            }
+
+    @contextmanager
+    def _in_their_room(self) -> Iterator[None]:
+        with tenant_scope(self.theirs.tenant_id), tenant_transaction():
+            yield
+
+
+def watched_models() -> list[type[models.Model]]:
+    """Models whose rows belong to a tenant or a person."""
+    return [model for model in apps.get_models() if _links(model) or model in {User, Tenant}]
+
+
+def _links(model: type[models.Model]) -> list[str]:
+    """The columns by which a row is some tenant's or, failing that, some person's."""
+    fields = model._meta.concrete_fields
+    tenants = [each.attname for each in fields if each.attname == "tenant_id"]
+    return tenants or [each.attname for each in fields if each.is_relation and each.related_model is User]
+
+
+def rows_of(model: Any, *members: Member) -> QuerySet[Any]:
+    """Rows of `members` and of their tenant. Call in their room."""
+    if model is Tenant:
+        return Tenant.objects.filter(pk=members[0].tenant_id)
+    manager = model.unscoped if issubclass(model, TenantModel) else model._base_manager
+    if model is User:
+        people = Q(pk__in=[member.user.pk for member in members]) | Q(memberships__tenant=members[0].tenant_id)
+        found: QuerySet[Any] = manager.filter(pk__in=manager.filter(people).values("pk"))
+        return found
+    condition = Q()
+    for name in _links(model):
+        if name == "tenant_id":
+            condition |= Q(tenant_id=members[0].tenant_id)
+        else:
+            condition |= Q(**{f"{name}__in": [member.user.pk for member in members]})
+    return manager.filter(condition)  # type: ignore[no-any-return]
+
+
+def make_world(makers: dict[str, Callable[[Member], uuid.UUID]]) -> World:
+    """Both tenants; `makers` make the rows that path parameters name."""
+    ours, theirs = make_member(), make_member()
+    world = World(ours, add_member(ours), theirs, add_member(theirs))
+    world.row_ids = {name: str(make(theirs)) for name, make in makers.items()}
+    _give_a_payment_some_history(theirs)
+    make_invitation(theirs, phone="+255712345678")
+    with world._in_their_room():
+        for model in watched_models():
+            if model._meta.app_config.name.startswith("apps."):
+                _plant(model, world)
+        for model in watched_models():
+            ids = rows_of(model, theirs, world.their_colleague).values_list("pk", flat=True)
+            world.ids |= {str(each) for each in ids if isinstance(each, uuid.UUID)}
+    return world
+
+
+def _give_a_payment_some_history(member: Member) -> None:
+    payment = make_payment(member)
+    with tenant_scope(member.tenant_id), tenant_transaction():
+        attempt = only_attempt(payment)
+    paid = ChargeResult(status=ChargeStatus.PAID, provider_reference="P1", money=Money(500_000, "TZS"))
+    with tenant_scope(member.tenant_id):
+        record_charge(attempt_id=attempt.pk, source="webhook", result=paid)
+
+
+def _plant(model: type[models.Model], world: World) -> None:
+    """Canaries into every text of their rows; a row of canaries where there is none, or none that may be changed."""
+    rows = list(rows_of(model, world.theirs, world.their_colleague))
+    if not rows or model._meta.label in APPEND_ONLY:
+        build(model, world).save(force_insert=True)
+    if model._meta.label in APPEND_ONLY:
+        return
+    for row in rows:
+        same = rows_of(model, world.theirs, world.their_colleague).filter(pk=row.pk)
+        for column in model._meta.concrete_fields:
+            # Some texts exclude each other; that each column has its canary in some row is tested.
+            with suppress(IntegrityError), transaction.atomic():
+                if is_text(column):
+                    same.update(**{column.attname: canary_for(column)})
+
+
+def is_text(column: Any) -> bool:
+    """Whether a canary fits: free text, or JSON."""
+    if isinstance(column, models.JSONField):
+        return True
+    is_free = isinstance(column, models.CharField | models.TextField) and not column.choices and not column.primary_key
+    return is_free and (column.max_length or 1_000) >= len(CANARY) + 6
+
+
+def canary_for(column: Any) -> Any:
+    """A canary that is different each time, because some texts are unique."""
+    if isinstance(column, models.JSONField):
+        return [CANARY] if column.default is list else {"canary": CANARY}
+    text = f"{CANARY}{next(_numbers)}"
+    return f"{text}@example.com" if isinstance(column, models.EmailField) else text
+
+
+def build(model: Any, world: World) -> Any:
+    """A row of theirs, made from the model alone. Where that fails, give the model a factory and a maker."""
+    row = model()
+    for column in model._meta.concrete_fields:
+        if column.primary_key or column.attname == "tenant_id":
+            continue
+        if column.is_relation:
+            known = rows_of(column.related_model, world.theirs, world.their_colleague).first()
+            if known is None and not column.null:
+                known = build(column.related_model, world)
+                known.save(force_insert=True)
+            setattr(row, column.attname, known.pk if known is not None else None)
+        elif is_text(column):
+            setattr(row, column.attname, canary_for(column))
+        elif column.choices:
+            setattr(row, column.attname, column.choices[0][0])
+        elif column.has_default() or column.null:
+            continue
+        elif isinstance(column, models.UUIDField):
+            setattr(row, column.attname, uuid.uuid4())
+        elif isinstance(column, models.IntegerField):
+            setattr(row, column.attname, next(_numbers) + 1_000)
+        elif isinstance(column, models.DateTimeField):
+            setattr(row, column.attname, timezone.now())
+        elif isinstance(column, models.BinaryField):
+            setattr(row, column.attname, CANARY.encode())
+    if any(column.attname == "tenant_id" for column in model._meta.concrete_fields):
+        row.tenant_id = world.theirs.tenant_id
+    return row
+
+
+def texts_without_canary(world: World) -> list[str]:
+    """Columns of text in which no row of theirs holds the canary."""
+    missing = []
+    with world._in_their_room():
+        for model in apps.get_models():
+            if not model._meta.app_config.name.startswith("apps.") or model._meta.label in NOBODYS:
+                continue
+            if model not in watched_models():
+                missing.append(f"{model._meta.label} is nobody's, and NOBODYS does not say why")
+                continue
+            rows = list(rows_of(model, world.theirs, world.their_colleague))
+            for column in model._meta.concrete_fields:
+                if is_text(column) and not any(CANARY in str(getattr(row, column.attname)) for row in rows):
+                    missing.append(f"{model._meta.label}.{column.name}")
+    return missing
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """Whatever happens inside has not happened afterwards.
+
+    Marked as Django marks the transactions of its test cases: code that must not run inside one may run here.
+    """
+    block = transaction.atomic()
+    block._from_testcase = True  # type: ignore[attr-defined]
+    with block:
+        yield
+        transaction.set_rollback(True)

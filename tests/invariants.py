@@ -1,0 +1,140 @@
+"""What must never stop being true of accounts and tenants, one line each, and the figure that each proof has to reach.
+
+Tests name what they prove by `@pytest.mark.invariant("I39")`; `make invariants` runs those tests with full figures and
+prints this table beside what they measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """`says` is the promise; `required` the figure that `make invariants` has to show."""
+
+    says: str
+    required: str
+
+
+INVARIANTS: dict[str, Invariant] = {
+    "I39": Invariant(
+        "Many refreshes at once with one token all succeed with one successor, and the session lives.",
+        "200 rounds, 0 exceptions",
+    ),
+    "I40": Invariant(
+        "Whoever loses the answer to a refresh repeats it within 10 s and gets the same successor.", "100 %"
+    ),
+    "I41": Invariant(
+        "The predecessor after 10 s, or an older token at any time, ends the session; its owner is told.",
+        "generations 1 to 5, 100 %",
+    ),
+    "I42": Invariant("A refresh that loses or fails never clears the cookies of the one that won.", "500 tries"),
+    "I43": Invariant("After signing out, here or everywhere, no operation accepts the old tokens.", "0 accepted"),
+    "I44": Invariant("A new password ends every other session; the current one gets new tokens.", "0 accepted"),
+    "I45": Invariant(
+        "Deactivation, deletion, suspension and removal act on the next request; payments under way still finish.",
+        "0 x 200 after the commit, 0 x 500",
+    ),
+    "I46": Invariant("A new role or tenant applies to the next request and the next token.", "0 stale"),
+    "I47": Invariant("A session ends after 14 idle days, and after 90 days however it is used.", "exact"),
+    "I48": Invariant("No forged, confused or malformed token is accepted, and none is an error of ours.", "40 tokens"),
+    "I49": Invariant("Rotating the signing keys under load refuses no good token; a removed key opens nothing.", "0"),
+    "I50": Invariant("With cookies, no unsafe method does anything without proof that our own page asked.", "0 passes"),
+    "I51": Invariant(
+        "Cookies carry exactly their flags; no token of theirs shows in a body, an address or the log.", "exact"
+    ),
+    "I52": Invariant("Known and unknown people are answered alike: status, body, headers, time.", "n = 200, < 10 %"),
+    "I53": Invariant("Of any number of guesses at once exactly five are looked at.", "race of 100: exactly 5"),
+    "I54": Invariant(
+        "Sessions take one row each and are purged in batches, by an index.", "1,000,000 rows, no statement > 1 s"
+    ),
+    "I55": Invariant("No refresh token, code, key or secret is stored or logged as it is.", "0 hits"),
+    "I56": Invariant(
+        "Of another tenant's rows nothing shows: an id of theirs is answered like one that nobody has.",
+        "100 % of operations, 0 leaks",
+    ),
+    "I57": Invariant("Another tenant's id in a body or a query is answered like one that nobody has.", "0 accepted"),
+    "I58": Invariant("Outside a tenant managers raise and SQL sees nothing.", "0 rows"),
+    "I59": Invariant(
+        "A tenant's scope ends with its request or task, whatever becomes of it.",
+        "20,000 requests over 4 connections, 0 crossings",
+    ),
+    "I60": Invariant("A tenant named by a header, a query, a body or a path chooses nothing.", "0 differences"),
+    "I61": Invariant("Tasks, idempotency keys and whatever else outlives a request carry the tenant.", "0 exceptions"),
+    "I62": Invariant("The application's role owns no table and every tenant table has a forced policy.", "100 %"),
+    "I63": Invariant("The database refuses a key to another tenant's row; what is unique is so per tenant.", "refused"),
+    "I64": Invariant("The sweep notices a filter that is gone: each planted defect makes it fail.", "every mutant"),
+}
+
+
+class Verdict(StrEnum):
+    """What a run says about one invariant."""
+
+    PROVEN = "proven"
+    FAILED = "FAILED"
+    NOT_RUN = "NOT RUN"  # every test of it was skipped or left out
+    NO_TEST = "NO TEST"
+
+
+@dataclass(slots=True)
+class Proof:
+    """What the tests of one invariant did in this run."""
+
+    outcomes: dict[str, str] = field(default_factory=dict)  # node id to the worst of its phases
+    figures: list[str] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> Verdict:
+        if not self.outcomes:
+            return Verdict.NO_TEST
+        if "failed" in self.outcomes.values():
+            return Verdict.FAILED
+        return Verdict.PROVEN if "passed" in self.outcomes.values() else Verdict.NOT_RUN
+
+    def tests(self) -> list[str]:
+        """Tests without their parameters, each with how many of its cases ran."""
+        names = [node.partition("[")[0] for node in self.outcomes]
+        counted = {name: names.count(name) for name in names}
+        return [name if count == 1 else f"{name} ({count} cases)" for name, count in counted.items()]
+
+
+_WORSE = ("passed", "skipped", "failed")
+
+
+class Ledger:
+    """Collects the outcomes of marked tests, from one process or several, and writes the table."""
+
+    def __init__(self) -> None:
+        self.proofs = {name: Proof() for name in INVARIANTS}
+
+    def add(self, node: str, outcome: str, names: Iterable[str], figures: Iterable[str]) -> None:
+        """One phase of one test: its outcome, the invariants it is marked with, and what it measured so far."""
+        told = list(figures)
+        for name in names:
+            proof = self.proofs[name]
+            before = proof.outcomes.get(node, "passed")
+            proof.outcomes[node] = max(before, outcome, key=_WORSE.index)
+            proof.figures += [figure for figure in told if figure not in proof.figures]
+
+    def unproven(self) -> list[str]:
+        """Invariants of the table without a test that passed, or with one that failed."""
+        return [name for name in INVARIANTS if self.proofs[name].verdict != Verdict.PROVEN]
+
+    def lines(self, *, chosen_only: bool = False) -> list[str]:
+        """The table, as a person reads it; `chosen_only` leaves out what no test of this run is about."""
+        found = []
+        for name, invariant in INVARIANTS.items():
+            proof = self.proofs[name]
+            if chosen_only and not proof.outcomes:
+                continue
+            found += [
+                f"{name}  {proof.verdict:<8}  {invariant.says}",
+                f"     required  {invariant.required}",
+                *(f"     measured  {figure}" for figure in proof.figures),
+                *(f"     test      {test}" for test in proof.tests()),
+            ]
+        proven = len(INVARIANTS) - len(self.unproven())
+        return [*found, f"{proven} of {len(INVARIANTS)} invariants proven."]
