@@ -98,7 +98,12 @@ def test_an_odd_answer_is_one_of_two_refusals(answers, refusal):
 
 
 def churchsuite(**changes: Any) -> str:
-    options = {"client_id": "id", "client_secret": "s", "login_url": "https://l.example.org", "api_url": "https://a"}
+    options: dict[str, Any] = {
+        "client_id": "id",
+        "client_secret": "s",
+        "login_url": "https://l.example.org",
+        "api_url": "https://a",
+    }
     provider = ChurchSuiteSignIn(**options, **changes)
     return provider.authorize_url(callback_url=CALLBACK, state="st", code_verifier=VERIFIER)
 
