@@ -37,9 +37,10 @@ class APIView(views.APIView):
     """DRF's view, with each handler in one transaction that row-level security knows to be the tenant's.
 
     Without a tenant in scope (public endpoints) nothing is opened: counters and revocations there must survive the
-    refusal that follows them.
+    refusal that follows them. A view of which the same is true, and which touches no tenant's rows, says so itself.
     """
 
+    has_transaction = True
     content_negotiation_class = JSONOnlyNegotiation
 
     def check_throttles(self, request: Request) -> None:
@@ -62,7 +63,7 @@ class APIView(views.APIView):
                 if method in self.http_method_names
                 else self.http_method_not_allowed
             )
-            if tenancy.find_current_tenant_id() is None:
+            if not self.has_transaction or tenancy.find_current_tenant_id() is None:
                 response = handler(api_request, *args, **kwargs)
             else:
                 with tenancy.tenant_transaction():

@@ -55,7 +55,6 @@ from apps.accounts.services.social_flows import (
 )
 from apps.accounts.services.step_up import ReauthenticationRequired
 from apps.accounts.views.sessions import SESSION_REFUSALS, PublicAuthView, choose_transport, principal_of, sign_in
-from core import tenancy
 from core.client_address import client_address
 from core.exceptions import NotFound
 from core.openapi import operation
@@ -209,15 +208,9 @@ class SocialTokenView(PublicAuthView):
         return sign_in(request, user, transport, message=_("Signed in."))
 
 
-class _PersonalView(APIView):
-    """About the person, in no tenant's room: without its transaction a code that was tried in vain stays spent."""
+class LinkedAccountListView(APIView):
+    has_transaction = False  # a code that was tried in vain stays spent
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)
-        tenancy.enter_tenant(None)
-
-
-class LinkedAccountListView(_PersonalView):
     @operation(
         id="auth_social_accounts_list",
         tag="auth",
@@ -250,7 +243,7 @@ class LinkedAccountListView(_PersonalView):
         return success_response(LinkedAccountOutput(linked).data, message=_("Connected."), status=201)
 
 
-class LinkedAccountDetailView(_PersonalView):
+class LinkedAccountDetailView(APIView):
     @operation(
         id="auth_social_accounts_unlink",
         tag="auth",

@@ -29,6 +29,7 @@ from core.outbox.models import OutboxEvent
 from services.oauth.base import SocialProviderUnavailable
 from services.oauth.id_tokens import KeySet
 from services.simulators.people import PEOPLE
+from tests.contracts.test_no_secret_is_kept import everything_stored
 from tests.factories.accounts import PASSWORD, make_member
 from tests.factories.social import SOCIAL, Traveller, make_code, query_of
 from tests.services.simulators.conftest import Simulator, running
@@ -559,6 +560,28 @@ def test_only_chosen_fields_are_kept_and_no_token_and_nobody_becomes_staff():
     assert not SocialToken.objects.exists()
     assert not User.objects.filter(is_staff=True).exists()
     assert set(SocialFlow.objects.values_list("identity", flat=True)) == {None}
+
+
+def test_no_secret_of_the_way_is_stored_or_logged(caplog):
+    caplog.set_level(logging.DEBUG)
+    traveller = Traveller()
+    started = traveller.start()
+    (cookie,) = started.cookies.values()
+    callback = traveller.agree(started.json()["data"]["authorize_url"])
+    came = query_of(traveller.come_back(callback))
+    before = list(everything_stored())
+    assert traveller.exchange(came["code"]).status_code == 200
+
+    secrets_met = {
+        cookie.value,
+        traveller.verifier,
+        came["code"],
+        *(query_of(callback)[each] for each in ("code", "state")),
+    }
+    assert len(secrets_met) == 5
+    for table, column, value in [*before, *everything_stored()]:
+        assert not [each for each in secrets_met if each in value], (table, column)
+    assert not [each for each in secrets_met if each in caplog.text]
 
 
 @pytest.mark.django_db(transaction=True)
