@@ -407,6 +407,7 @@ def test_every_limited_operation_says_so_in_the_schema():
         "auth_change_email",
         "auth_resend_verification",
         "auth_reset_password",
+        "users_create",
         "auth_social_open",
         "auth_social_start",
         "auth_social_exchange",
