@@ -13,6 +13,8 @@ from apps.accounts.tasks import (
     tell_phone_lost_task,
     tell_phone_proven_task,
     tell_refresh_reused_task,
+    tell_social_linked_task,
+    tell_social_unlinked_task,
 )
 from apps.messaging.tasks import resolve_uncertain_task, send_message_task, send_receipt_task
 from apps.payments.tasks import expire_payment_task, poll_attempt_task, process_callback_task, submit_attempt_task
@@ -26,6 +28,8 @@ SUBSCRIBERS: Mapping[str, Sequence[Callable[..., None]]] = {
     "account.code_requested": [send_code_task],
     "account.phone_proven": [tell_phone_proven_task],
     "account.phone_lost": [tell_phone_lost_task],
+    "account.social_linked": [tell_social_linked_task],
+    "account.social_unlinked": [tell_social_unlinked_task],
     "payment.started": [submit_attempt_task],
     "payment.expiring": [expire_payment_task],
     "payment.settled": [send_receipt_task],

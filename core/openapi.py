@@ -231,7 +231,10 @@ def wrap_in_envelope(result: dict[str, Any], generator: Any, **_kwargs: Any) -> 
 
 
 def _wrap_successes(spec: dict[str, Any], message: str) -> None:
-    for response in spec["responses"].values():
+    for status, response in spec["responses"].items():
+        if status.startswith("3"):
+            response.setdefault("headers", {})["Location"] = {"schema": {"type": "string"}, "required": True}
+            continue
         content = response.setdefault("content", {}).setdefault("application/json", {})
         data = content.get("schema") or {"type": "null"}
         content["schema"] = {

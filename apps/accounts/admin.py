@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from allauth.account.models import EmailAddress, EmailConfirmation
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
@@ -70,7 +71,10 @@ from core.exports import AuditedExport, ExportResource
 from core.phones import to_e164
 from core.throttling.limits import Throttled
 
-admin.site.unregister(Group)
+# allauth's tables that stay empty here (addresses, apps and tokens have other places), and its own pages of the others.
+for _unused in (Group, EmailAddress, EmailConfirmation, Authenticator, SocialApp, SocialToken, SocialAccount):
+    if admin.site.is_registered(_unused):
+        admin.site.unregister(_unused)
 
 MAX_IMPORT_BYTES, MAX_IMPORT_ROWS = 300 * 1024, 1000
 PREVIEW_LIFETIME = 3600  # seconds between a preview and its confirmation
@@ -140,9 +144,6 @@ _is_staff = admin.site.has_permission
 admin.site.has_permission = _may_enter  # type: ignore[method-assign]
 admin.site.login_form = LimitedLoginForm
 admin.site.login_template = "accounts/admin_login.html"
-for model in (EmailAddress, EmailConfirmation, Authenticator):  # allauth's: empty, empty, and secret
-    if admin.site.is_registered(model):
-        admin.site.unregister(model)
 admin.site.password_change_form = OwnPasswordForm
 
 
@@ -607,3 +608,13 @@ class VerificationCodeAdmin(ReadOnlyAdmin):
     search_fields = ("phone", "id", "user__email")
     ordering = ("-created_at", "-id")
     exclude = ("nonce",)
+
+
+@admin.register(SocialAccount)
+class SocialAccountAdmin(ReadOnlyAdmin):
+    """Linked accounts, to look at: linking needs the person."""
+
+    list_display = ("provider", "uid", "user", "date_joined", "last_login")
+    list_filter = ("provider",)
+    search_fields = ("user__email", "uid")
+    list_select_related = ("user",)

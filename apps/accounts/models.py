@@ -255,3 +255,30 @@ class VerificationCode(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.purpose} for {self.phone}"
+
+
+class SocialFlow(BaseModel):
+    """One person on their way to a sign-in provider and back, ending in a code that their client exchanges.
+
+    Nothing secret is stored: state, cookie, the provider's PKCE verifier and the code are functions of the row and the
+    server's key.
+    """
+
+    provider = models.CharField(max_length=30)
+    redirect_url = models.CharField(max_length=500)
+    client_state = models.CharField(max_length=300, blank=True, help_text="The client's own, given back to it.")
+    code_challenge = models.CharField(max_length=43, help_text="S256 of the verifier that the client keeps.")
+    callback_url = models.CharField(max_length=500, help_text="As told to the provider.")
+    is_browser_bound = models.BooleanField(help_text="Only the browser that started may come back.")
+    expires_at = models.DateTimeField(help_text="Until when the person may come back.")
+    returned_at = models.DateTimeField(null=True)
+    identity = models.JSONField(null=True, help_text="What the provider has said; forgotten when it is used.")
+    code_number = models.PositiveSmallIntegerField(default=1)
+    code_expires_at = models.DateTimeField(null=True)
+    redeemed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["expires_at"], name="social_flow_expiry")]
+
+    def __str__(self) -> str:
+        return f"{self.provider} flow {self.pk}"

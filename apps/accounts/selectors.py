@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from allauth.mfa import app_settings
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -16,6 +17,9 @@ from apps.tenants.selectors.members import role_subquery
 from core.client_address import client_key
 
 Claimants = tuple[User | None, User | None]
+
+# Makes public ids of linked accounts, which have a counted key.
+_LINKED_ACCOUNTS = UUID("8a52c6a4-3f0f-4c9e-9a53-6f5b0e0b8f52")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,41 @@ def is_known_network(*, user_id: UUID, client: str) -> bool:
 
 def find_user(*, user_id: UUID) -> User | None:
     return User.objects.filter(pk=user_id).first()
+
+
+def find_proven_holder(*, email: str) -> User | None:
+    """Who has proven this address."""
+    return User.objects.filter(email=email, email_verified_at__isnull=False).first()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkedAccount:
+    """An account at a sign-in provider that opens a person's account here. The person knows it by `display`."""
+
+    id: UUID
+    pk: int
+    provider: str
+    display: str
+    linked_at: datetime
+    last_used_at: datetime
+
+
+def describe_account(account: SocialAccount) -> LinkedAccount:
+    told = account.extra_data
+    display = next((told[name] for name in ("email", "login", "username", "name") if told.get(name)), "")
+    return LinkedAccount(
+        id=uuid5(_LINKED_ACCOUNTS, str(account.pk)),
+        pk=account.pk,
+        provider=account.provider,
+        display=str(display),
+        linked_at=account.date_joined,
+        last_used_at=account.last_login,
+    )
+
+
+def list_linked_accounts(*, user_id: UUID) -> list[LinkedAccount]:
+    """Through whom a person can sign in, first linked first."""
+    return [describe_account(each) for each in SocialAccount.objects.filter(user_id=user_id).order_by("pk")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,8 +82,11 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    "allauth.account",  # its code is beneath allauth.mfa; its own tables stay empty
+    # Beneath our own face. None of its pages is routed, and the tables of `account` stay empty.
+    "allauth",
+    "allauth.account",
     "allauth.mfa",
+    "allauth.socialaccount",
     "corsheaders",
     "rest_framework",
     "core",  # before drf_spectacular, one of whose templates it replaces
@@ -261,6 +264,8 @@ RATE_LIMITS: dict[str, tuple[int, timedelta]] = {
     "mfa_person": (20, timedelta(hours=1)),
     # Guesses at the current password, or at a code, by whoever holds a stolen session.
     "password_person": (5, timedelta(minutes=15)),
+    # Starting to sign in through a provider, and coming back, from one address: each start is a row.
+    "social_client": (60, timedelta(minutes=1)),
     # Confirmation mails that a person sends to themselves.
     "link_person": (5, timedelta(hours=1)),
     # Codes texted to one number, by whomever and for whatever: each costs money, disturbs somebody, and is five guesses
@@ -406,6 +411,106 @@ SIMPLE_JWT = {
     "UPDATE_LAST_LOGIN": False,
 }
 
+# --- Signing in through others --------------------------------------------------------------------------------------
+
+SOCIALACCOUNT_ADAPTER = "services.oauth.wire.SocialAccountAdapter"
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_QUERY_EMAIL = True
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = False  # whose address it is, is decided in apps.accounts.services.social
+SOCIALACCOUNT_REQUESTS_TIMEOUT = 5  # seconds of silence from a provider
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"  # mails about addresses are ours
+
+# How long a person may take at the provider; how long the frontend has to exchange the code that they bring back; how
+# long for asking them for an e-mail address when the provider has told none.
+SOCIAL_FLOW_LIFETIME = timedelta(minutes=10)
+SOCIAL_CODE_LIFETIME = timedelta(seconds=60)
+SOCIAL_CONTINUATION_LIFETIME = timedelta(minutes=10)
+
+
+def social_redirects(*, app: str = "") -> dict[str, str]:
+    """Where a person may be sent back to, by name: SOCIAL_REDIRECTS, else the frontend (and `app`, a deep link)."""
+    found = [each.strip().partition("=") for each in env.list("SOCIAL_REDIRECTS", default=[])]
+    if not found:
+        return {"web": f"{FRONTEND_URL}/social"} | ({"app": app} if app else {})
+    return {name.strip(): url.strip() for name, _equals, url in found}
+
+
+def oauth_providers(simulators_url: str | None = None) -> dict[str, Any]:
+    """Sign-in providers from the environment: those that have credentials, or half of them (`core.boot` refuses those).
+
+    With `simulators_url` a provider without any of its own is played by the simulator.
+    """
+    found: dict[str, Any] = {}
+    google = {
+        "client_ids": env.list("GOOGLE_CLIENT_IDS", default=[]),
+        "client_secret": env.str("GOOGLE_CLIENT_SECRET", default=""),
+    }
+    if any(google.values()):
+        found["google"] = _google(google, "https://accounts.google.com", None)
+    elif simulators_url is not None:
+        demo = {"client_ids": ["demo-google-web", "demo-google-phone"], "client_secret": "demo-google-secret"}
+        found["google"] = _google(demo, f"{simulators_url}/google", f"{simulators_url}/google")
+
+    github = {
+        "client_id": env.str("GITHUB_CLIENT_ID", default=""),
+        "client_secret": env.str("GITHUB_CLIENT_SECRET", default=""),
+        "web_url": env.str("GITHUB_WEB_URL", default="https://github.com").rstrip("/"),
+        "api_url": env.str("GITHUB_API_URL", default="https://api.github.com").rstrip("/"),
+    }
+    is_local = simulators_url is not None and not (github["client_id"] or github["client_secret"])
+    if is_local:
+        github = {
+            "client_id": "demo-github-client",
+            "client_secret": "demo-github-secret",
+            "web_url": f"{simulators_url}/github",
+            "api_url": f"{simulators_url}/github/api",
+        }
+    if github["client_id"] or github["client_secret"]:
+        found["github"] = {"BACKEND": "services.oauth.providers.github.GitHubSignIn", "OPTIONS": github}
+
+    churchsuite = {
+        "client_id": env.str("CHURCHSUITE_CLIENT_ID", default=""),
+        "client_secret": env.str("CHURCHSUITE_CLIENT_SECRET", default=""),
+        "login_url": env.str("CHURCHSUITE_LOGIN_URL", default="https://login.churchsuite.com").rstrip("/"),
+        "api_url": env.str("CHURCHSUITE_API_URL", default="https://api.churchsuite.com/v2").rstrip("/"),
+        "account": env.str("CHURCHSUITE_ACCOUNT", default=""),
+        "admitted": env.str("CHURCHSUITE_ADMITTED", default=""),
+        "sends_pkce": env.bool("CHURCHSUITE_PKCE", default=True),
+    }
+    is_local = simulators_url is not None and not (churchsuite["client_id"] or churchsuite["client_secret"])
+    if is_local:
+        churchsuite |= {
+            "client_id": "demo-churchsuite-client",
+            "client_secret": "demo-churchsuite-secret",
+            "login_url": f"{simulators_url}/churchsuite",
+            "api_url": f"{simulators_url}/churchsuite/v2",
+        }
+    if churchsuite["client_id"] or churchsuite["client_secret"]:
+        found["churchsuite"] = {
+            "BACKEND": "services.oauth.providers.churchsuite.ChurchSuiteSignIn",
+            "OPTIONS": churchsuite,
+            "OPTIONAL": ("account", "admitted"),
+        }
+    return found
+
+
+def _google(credentials: dict[str, Any], accounts_url: str, local: str | None) -> dict[str, Any]:
+    # https://accounts.google.com/.well-known/openid-configuration
+    return {
+        "BACKEND": "services.oauth.providers.google.GoogleSignIn",
+        "OPTIONS": {
+            **credentials,
+            "authorize_url": f"{accounts_url}/o/oauth2/v2/auth",
+            "token_url": f"{local or 'https://oauth2.googleapis.com'}/token",
+            "userinfo_url": f"{local or 'https://www.googleapis.com'}/oauth2/v2/userinfo",
+            "keys_url": f"{local or 'https://www.googleapis.com'}/oauth2/v3/certs",
+            "issuers": [local] if local else ["https://accounts.google.com", "accounts.google.com"],
+        },
+    }
+
 
 # --- Payments -------------------------------------------------------------------------------------------------------
 
@@ -537,6 +642,7 @@ UNFOLD = {
                     _admin_link(_("Users"), "person", "accounts_user"),
                     _admin_link(_("Sessions"), "devices", "accounts_authsession"),
                     _admin_link(_("Codes"), "pin", "accounts_verificationcode"),
+                    _admin_link(_("Connected accounts"), "link", "socialaccount_socialaccount"),
                 ],
             },
             {

@@ -1,7 +1,15 @@
 """Production. Refuses to boot on weak settings (`core.boot`); every value comes from the environment."""
 
 from config.settings.base import *  # noqa: F403
-from config.settings.base import databases, env, logging_config, payment_gateways, sms_gateways
+from config.settings.base import (
+    databases,
+    env,
+    logging_config,
+    oauth_providers,
+    payment_gateways,
+    sms_gateways,
+    social_redirects,
+)
 from core.boot import refuse_weak_settings
 
 DEBUG = env.bool("DEBUG", default=False)
@@ -13,6 +21,8 @@ REDIS_URL = env.str("REDIS_URL", default="")
 
 PAYMENT_GATEWAYS = payment_gateways()
 SMS_GATEWAYS = sms_gateways()
+OAUTH_PROVIDERS = oauth_providers()
+SOCIAL_REDIRECTS = social_redirects()
 EMAIL_CONFIG = env.email_url_config(env.str("EMAIL_URL", default="") or "consolemail://")
 vars().update(EMAIL_CONFIG)
 EMAIL_TIMEOUT = 10

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from allauth.socialaccount.models import SocialAccount
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.test import Client
@@ -26,6 +27,7 @@ from core.outbox.models import OutboxEvent
 from tests.factories.accounts import with_proven_phone
 from tests.factories.operators import browser_of, make_operator
 from tests.factories.payments import make_payment
+from tests.factories.social import make_linked_account
 from tests.factories.tenants import make_api_key, make_invitation
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
@@ -53,6 +55,8 @@ def rows(in_tenant) -> dict[type[Model], Any]:
     found += [make_invitation(in_tenant), make_api_key(in_tenant)[0], in_tenant.user.memberships.get()]
     found.append(request_login_code(phone="+255712345678", client="test"))
     found += [AuditEntry.objects.first()]
+    make_linked_account(in_tenant)
+    found.append(SocialAccount.objects.get())
     return {type(row): row for row in found}
 
 

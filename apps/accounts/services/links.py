@@ -10,6 +10,8 @@ import hmac
 from datetime import timedelta
 from uuid import UUID
 
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import IntegrityError, transaction
@@ -187,8 +189,9 @@ def verify_email(*, token: str) -> User:
 def reset_password(*, token: str, password: str) -> None:
     """Set a new password by a followed link; every session ends. `LinkInvalid`, or `PasswordTooWeak` (link stays).
 
-    Whoever claimed the address first, without having it, keeps no way in: a phone number that they may have proven has
-    to be proven again, and a change to another address that they may have asked for does not happen.
+    Whoever claimed the address first, without having it, keeps no way in. A phone number has to be proven again, and a
+    change to another address that was asked for does not happen; where the link is the first proof of the address,
+    accounts at login providers and second factors go too.
     """
     link = _use(token, Purpose.RESET_PASSWORD)
     set_password(user=link.user, password=password)
@@ -197,5 +200,7 @@ def reset_password(*, token: str, password: str) -> None:
     User.objects.filter(pk=link.user_id).update(phone_verified_at=None)
     # The mail arrived, so the address is theirs; unless somebody else has proven it in the meantime.
     if link.user.email_verified_at is None and not is_email_proven_by_another(user=link.user):
+        SocialAccount.objects.filter(user=link.user).delete()
+        Authenticator.objects.filter(user=link.user).delete()
         User.objects.filter(pk=link.user_id, email=link.email).update(email_verified_at=timezone.now())
     record(Action.PASSWORD_RESET, actor=link.user, target=link.user)
