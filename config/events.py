@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from apps.accounts.tasks import (
+    erase_account_task,
     issue_reset_link_task,
     send_link_task,
+    tell_deletion_task,
     tell_password_changed_task,
     tell_refresh_reused_task,
 )
@@ -18,6 +20,8 @@ SUBSCRIBERS: Mapping[str, Sequence[Callable[..., None]]] = {
     "account.link_requested": [send_link_task],
     "account.password_changed": [tell_password_changed_task],
     "account.refresh_reused": [tell_refresh_reused_task],
+    "account.deletion_requested": [tell_deletion_task],
+    "account.deletion_due": [erase_account_task],
     "payment.started": [submit_attempt_task],
     "payment.expiring": [expire_payment_task],
     "payment.settled": [send_receipt_task],

@@ -55,6 +55,10 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
     email_verified_at = models.DateTimeField(null=True, blank=True)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
+    deletion_due_at = models.DateTimeField(
+        null=True, blank=True, help_text="The person has asked for deletion and may take it back until then."
+    )
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -69,6 +73,11 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
             models.UniqueConstraint(
                 fields=["email"], condition=models.Q(email_verified_at__isnull=False), name="user_email_proven_once"
             ),
+            # Whatever asks `is_active` alone keeps out who is leaving and who is gone.
+            models.CheckConstraint(
+                condition=models.Q(is_active=False) | models.Q(deletion_due_at=None, deleted_at=None),
+                name="user_leaving_is_inactive",
+            ),
         ]
         indexes = [models.Index(fields=["email"], name="user_email")]
 
@@ -78,6 +87,11 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
     @property
     def is_email_verified(self) -> bool:
         return self.email_verified_at is not None
+
+    @property
+    def is_leaving(self) -> bool:
+        """They have asked for deletion, and it has not happened yet."""
+        return self.deletion_due_at is not None
 
     def get_full_name(self) -> str:
         return f"{self.first_name} {self.last_name}".strip()
@@ -98,6 +112,7 @@ class AuthSession(BaseModel):
         REUSE = "reuse"
         NEW_PASSWORD = "new_password"  # noqa: S105  a reason
         TOO_MANY = "too_many"
+        DELETION = "deletion"
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
     tenant = models.ForeignKey("tenants.Tenant", on_delete=models.SET_NULL, null=True, related_name="+")

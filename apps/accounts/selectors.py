@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from apps.accounts.models import AuthSession, User
+from apps.accounts.models import AuthSession, EmailLink, User
 from apps.tenants.selectors.members import role_subquery
 from core.client_address import client_key
+from core.personal_data import Subject
 
 Claimants = tuple[User | None, User | None]
 
@@ -89,3 +91,26 @@ def is_known_client(*, email: str, client: str) -> bool:
 
 def find_user(*, user_id: UUID) -> User | None:
     return User.objects.filter(pk=user_id).first()
+
+
+def subject_of(user: User) -> Subject:
+    """A person as the other apps need them to find what they store.
+
+    An address that somebody else has proven is not this person's: a claim gives nobody another one's messages.
+    """
+    addresses = () if is_email_proven_by_another(user=user) else (user.email,)
+    return Subject(user.pk, addresses, addresses if user.is_email_verified else ())
+
+
+def export_sessions(*, subject: Subject, limit: int) -> list[dict[str, Any]]:
+    """Where a person has signed in, as long as sessions are kept."""
+    rows = AuthSession.objects.filter(user_id=subject.id).order_by("-created_at", "-pk")
+    columns = ("id", "transport", "user_agent", "created_at", "last_used_at", "revoked_at", "revoked_reason")
+    return list(rows.values(*columns)[:limit])
+
+
+def export_email_links(*, subject: Subject, limit: int) -> list[dict[str, Any]]:
+    """Links that were mailed to a person. Without their ids, from which their tokens are made."""
+    rows = EmailLink.objects.filter(user_id=subject.id).order_by("-created_at", "-pk")
+    columns = ("purpose", "email", "created_at", "expires_at", "used_at")
+    return list(rows.values(*columns)[:limit])

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from celery import shared_task
 
+from apps.accounts.services.deletion import erase_account, tell_deletion
 from apps.accounts.services.links import issue_reset_link, purge_links, send_link
 from apps.accounts.services.passwords import tell_password_changed
 from apps.accounts.services.sessions import purge_sessions, tell_refresh_reused
@@ -25,6 +26,14 @@ def tell_password_changed_task(*, user_id: str, **_: object) -> None:
 
 def tell_refresh_reused_task(*, user_id: str, **_: object) -> None:
     tell_refresh_reused(user_id=UUID(user_id))
+
+
+def tell_deletion_task(*, user_id: str, **_: object) -> None:
+    tell_deletion(user_id=UUID(user_id))
+
+
+def erase_account_task(*, user_id: str, **_: object) -> None:
+    erase_account(user_id=UUID(user_id))
 
 
 @shared_task

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.accounts.views import accounts, links, passwords, people, sessions
+from apps.accounts.views import accounts, deletion, links, passwords, people, sessions
 
 urlpatterns = [
     path("auth/register/", accounts.RegisterView.as_view()),
@@ -20,6 +20,9 @@ urlpatterns = [
     path("auth/verify-email/", links.VerifyEmailView.as_view()),
     path("auth/resend-verification/", links.ResendVerificationView.as_view()),
     path("auth/change-email/", links.ChangeEmailView.as_view()),
+    path("auth/delete-account/", deletion.DeleteAccountView.as_view()),
+    path("auth/restore-account/", deletion.RestoreAccountView.as_view()),
+    path("auth/export/", deletion.ExportView.as_view()),
     path("users/", people.UserListView.as_view()),
     path("users/me/", people.OwnUserView.as_view()),
     path("users/<uuid:user_id>/", people.UserDetailView.as_view()),

@@ -205,6 +205,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 # --- Outbox ---------------------------------------------------------------------------------------------------------
 
 OUTBOX_SUBSCRIBERS = "config.events.SUBSCRIBERS"
+PERSONAL_DATA = "config.personal_data.PERSONAL_DATA"
 # Longer than the longest a handler may take: a charge with an outdated token is five calls, each with a deadline.
 OUTBOX_LEASE_SECONDS = env.int("OUTBOX_LEASE_SECONDS", default=120)
 OUTBOX_POLL_SECONDS = 1.0
@@ -245,6 +246,8 @@ RATE_LIMITS: dict[str, tuple[int, timedelta]] = {
     "password_person": (5, timedelta(minutes=15)),
     # Confirmation mails that a person sends to themselves.
     "link_person": (5, timedelta(hours=1)),
+    # Each reads everything about a person, in every tenant of theirs.
+    "export_person": (5, timedelta(hours=1)),
     # Each is a mail or a text to a stranger, and a text costs money.
     "invitations_person": (30, timedelta(hours=1)),
     # Each is a push to somebody's phone. A shop that sells more than one thing a second sets PAYMENTS_PER_MINUTE.
@@ -335,6 +338,8 @@ AUTH_LINK_LIFETIME = {
     "change_email": timedelta(hours=1),
     "reset_password": timedelta(minutes=30),
 }
+# How long a person may take the deletion of their account back.
+ACCOUNT_DELETION_GRACE = timedelta(days=env.int("ACCOUNT_DELETION_GRACE_DAYS", default=14))
 INVITATION_LIFETIME = timedelta(days=7)
 # Where mailed links lead: the web frontend, which hands the token to the API.
 FRONTEND_URL = env.str("FRONTEND_URL", default="http://localhost:3000").rstrip("/")

@@ -14,7 +14,7 @@ from apps.accounts import cookies
 from apps.accounts.examples import ME_EXAMPLE, PASSWORD_EXAMPLE, SIGNED_IN_EXAMPLE
 from apps.accounts.serializers.accounts import MeOutput, RegisterInput, UpdateProfileInput
 from apps.accounts.serializers.sessions import SignedInOutput
-from apps.accounts.services.accounts import register, update_profile
+from apps.accounts.services.accounts import DeletionPending, register, update_profile
 from apps.accounts.services.sessions import AccountInactive
 from apps.accounts.views.sessions import SESSION_REFUSALS, PublicAuthView, choose_transport, principal_of, sign_in
 from core.client_address import client_address
@@ -50,7 +50,7 @@ def describe_registration(id: str, *, tag: str) -> Callable[[F], F]:
         status=201,
         message=_("Welcome."),
         example=SIGNED_IN_EXAMPLE,
-        errors=[AccountInactive, Throttled, cookies.CsrfFailed],
+        errors=[AccountInactive, DeletionPending, Throttled, cookies.CsrfFailed],
     )
 
 

@@ -15,7 +15,7 @@ from apps.accounts.examples import PASSWORD_EXAMPLE, SESSION_EXAMPLE, SIGNED_IN_
 from apps.accounts.selectors import Principal, find_principal, list_live_sessions
 from apps.accounts.serializers.accounts import LoginInput, UserOutput, print_tenant
 from apps.accounts.serializers.sessions import RefreshInput, SessionOutput, SignedInOutput, SwitchTenantInput
-from apps.accounts.services.accounts import InvalidCredentials, check_credentials
+from apps.accounts.services.accounts import DeletionPending, InvalidCredentials, check_credentials
 from apps.accounts.services.sessions import (
     AccountInactive,
     RefreshReused,
@@ -74,7 +74,7 @@ class LoginView(PublicAuthView):
         response=SignedInOutput,
         message=_("Signed in."),
         example=SIGNED_IN_EXAMPLE,
-        errors=[InvalidCredentials, AccountInactive, Throttled, cookies.CsrfFailed],
+        errors=[InvalidCredentials, AccountInactive, DeletionPending, Throttled, cookies.CsrfFailed],
     )
     def post(self, request: Request) -> Response:
         data = LoginInput.parse(request.data)
