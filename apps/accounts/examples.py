@@ -42,7 +42,6 @@ SESSION_EXAMPLE = {
     "is_current": True,
 }
 EXPORT_EXAMPLE = {
-    "exported_at": "2026-11-20T09:15:00Z",
     "profile": USER_EXAMPLE,
     "records": {
         "sessions": [

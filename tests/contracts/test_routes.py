@@ -127,7 +127,7 @@ RIGHT = {
     ),
     ("UserDetailView", "PATCH"): Right(body=lambda _: {"role": "admin"}, values=lambda member: row(member, "user_id")),
     ("UserDetailView", "DELETE"): Right(values=lambda member: row(member, "user_id")),
-    ("DeleteAccountView", "POST"): Right(),
+    ("DeleteAccountView", "POST"): Right(body=lambda member: add_member(member, "owner") and {}),
     ("RestoreAccountView", "POST"): Right(body=lambda member: {"email": member.user.email, "password": PASSWORD}),
     ("ExportView", "GET"): Right(),
     ("ReauthenticateView", "POST"): Right(body=lambda _: {"password": PASSWORD}),

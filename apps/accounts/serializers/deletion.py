@@ -22,7 +22,6 @@ class DeletionOutput(serializers.Serializer[Any]):
 class ExportOutput(serializers.Serializer[Any]):
     """What is stored about a person."""
 
-    exported_at = serializers.DateTimeField()
     profile = UserOutput()
     records = serializers.DictField(
         child=serializers.ListField(child=serializers.DictField()), help_text="Kind of record to its rows."
@@ -34,7 +33,6 @@ class ExportOutput(serializers.Serializer[Any]):
     def to_representation(self, instance: Any) -> dict[str, Any]:
         # Rows are plain values already; DictField would turn each into text.
         return {
-            "exported_at": instance.exported_at,
             "profile": UserOutput(instance.profile).data,
             "records": instance.records,
             "cut": instance.cut,

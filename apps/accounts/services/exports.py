@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
-
-from django.utils import timezone
 
 from apps.accounts.models import AuthSession, User
 from apps.accounts.selectors import subject_of
@@ -23,7 +20,6 @@ MAX_ROWS = 1000
 class Export:
     """Everything about a person. `cut`: of which records only the first `MAX_ROWS` are here."""
 
-    exported_at: datetime
     profile: User
     records: dict[str, list[dict[str, Any]]]
     cut: list[str]
@@ -40,4 +36,4 @@ def export_account(*, session: AuthSession) -> Export:
             cut.append(name)
         records[name] = found[:MAX_ROWS]
     logger.info("personal data exported", extra={"person_id": str(subject.id)})
-    return Export(timezone.now(), session.user, records, cut)
+    return Export(session.user, records, cut)

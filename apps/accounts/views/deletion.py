@@ -42,13 +42,13 @@ class DeleteAccountView(APIView):
         errors=[*SESSION_REFUSALS, *DELETION_REFUSALS],
     )
     def post(self, request: Request) -> Response:
-        return delete_own_account(request)
+        due_at = request_deletion(session=principal_of(request).session)
+        return goodbye(request, DeletionOutput({"deletion_due_at": due_at}).data)
 
 
-def delete_own_account(request: Request) -> Response:
-    """Ask for the deletion of whoever is asking, and answer."""
-    due_at = request_deletion(session=principal_of(request).session)
-    response = success_response(DeletionOutput({"deletion_due_at": due_at}).data, message=DELETED)
+def goodbye(request: Request, data: Any = None) -> Response:
+    """The answer to somebody whose sessions have just ended."""
+    response = success_response(data, message=DELETED)
     response.headers["Cache-Control"] = "no-store"
     cookies.clear_cookies(request, response)
     return response

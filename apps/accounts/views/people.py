@@ -13,12 +13,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.examples import PERSON_EXAMPLE
-from apps.accounts.serializers.deletion import DeletionOutput
 from apps.accounts.serializers.people import ChangePersonInput, PeopleFilterInput, PersonOutput
 from apps.accounts.services.accounts import change_person, remove_person
-from apps.accounts.services.deletion import DELETION_REFUSALS
+from apps.accounts.services.deletion import DELETION_REFUSALS, request_deletion
 from apps.accounts.views.accounts import describe_registration, register_and_sign_in
-from apps.accounts.views.deletion import delete_own_account
+from apps.accounts.views.deletion import goodbye
 from apps.accounts.views.sessions import SESSION_REFUSALS, principal_of
 from apps.tenants.permissions import IsTenantMember, NotAMember, TenantSuspended
 from apps.tenants.selectors.members import find_member, list_members
@@ -140,16 +139,15 @@ class UserDetailView(APIView):
         summary="Take a person out of my organisation, or delete my account",
         description=(
             "Somebody else, for owners and admins: the person keeps their account, and their next request in this "
-            "organisation is refused; `data` is null. Oneself: the same as `POST /auth/delete-account/`."
+            "organisation is refused. Oneself: what `POST /auth/delete-account/` does."
         ),
-        response=DeletionOutput(allow_null=True),
         message=_("Member removed."),
-        example=None,
         errors=[*TENANT_REFUSALS, NotFound, *ROLE_REFUSALS, *DELETION_REFUSALS],
     )
     def delete(self, request: Request, user_id: UUID) -> Response:
         if user_id == principal_of(request).user.pk:
-            return delete_own_account(request)
+            request_deletion(session=principal_of(request).session)
+            return goodbye(request)
         remove_person(actor_id=principal_of(request).user.pk, user_id=user_id)
         return success_response(message=_("Member removed."))
 
