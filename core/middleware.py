@@ -1,4 +1,4 @@
-"""The outermost layer: request ids, the log line, the refusals that come before any view, and the envelope as a net."""
+"""The outer layers: request ids, the log line, the refusals that come before any view, and the envelope as a net."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.utils import translation
 
 from core import context, framework_errors, tenancy
+from core.client_address import client_address
 from core.error_views import framework_error, is_admin_path, refusal
 from core.framework_errors import for_status
 
@@ -27,7 +28,7 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
 class RequestMiddleware:
-    """One request in, one envelope out, one log line, nothing left behind on the thread."""
+    """One request in, one answer out, one log line, nothing left behind on the thread."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -37,16 +38,42 @@ class RequestMiddleware:
         request_id = context.acceptable_request_id(request.headers.get("X-Request-ID"))
         context.request_id.set(request_id)
         context.user_id.set("")
+        context.client.set(client_address(request))
+        context.actor_kind.set("staff" if is_admin_path(request) else "")
         try:
             with tenancy.outside_tenants():
-                response = self._refuse_early(request) or self._in_envelope(request, self.get_response(request))
+                response = self.get_response(request)
                 response.headers["X-Request-ID"] = request_id
                 self._log(request, response, started)
                 return response
         finally:
-            context.user_id.set("")
+            for told in (context.user_id, context.client, context.actor_kind):
+                told.set("")
             context.request_id.set("")
             translation.deactivate()
+
+    def _log(self, request: HttpRequest, response: HttpResponseBase, started: float) -> None:
+        match = getattr(request, "resolver_match", None)
+        logger.info(
+            "%s %s",
+            request.method,
+            # The route, not the path: a path may hold a callback's secret.
+            f"/{match.route}" if match is not None else "(no route)",
+            extra={"status": response.status_code, "ms": round((time.perf_counter() - started) * 1000, 1)},
+        )
+
+
+class EnvelopeMiddleware:
+    """What comes before any view and what no view worded, in our words.
+
+    Beneath the CORS middleware: a page of another origin may read these refusals too.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self._refuse_early(request) or self._in_envelope(request, self.get_response(request))
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Answer what escaped from a view and is a refusal; a defect goes on to the 500 handler and the log."""
@@ -82,16 +109,6 @@ class RequestMiddleware:
             if kept in response.headers:
                 answer.headers[kept] = response.headers[kept]
         return answer
-
-    def _log(self, request: HttpRequest, response: HttpResponseBase, started: float) -> None:
-        match = getattr(request, "resolver_match", None)
-        logger.info(
-            "%s %s",
-            request.method,
-            # The route, not the path: a path may hold a callback's secret.
-            f"/{match.route}" if match is not None else "(no route)",
-            extra={"status": response.status_code, "ms": round((time.perf_counter() - started) * 1000, 1)},
-        )
 
 
 class _AdminOnly:

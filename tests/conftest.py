@@ -9,7 +9,9 @@ import pytest
 from django.db import connection
 from rest_framework.test import APIClient
 
+from core.append_only import removal_allowed
 from core.tenancy import outside_tenants, tenant_scope
+from tests.chromium import NO_BROWSER, find_chromium
 from tests.e2e.kits import kit, postgresql_kit, sqlite_kit  # noqa: F401  fixtures of e2e/ and chaos/, one kit for both
 from tests.factories.accounts import Member, make_member
 
@@ -19,6 +21,7 @@ pytest_plugins = ["tests.figures"]
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     _put_stacks_first(items)
     _leave_out_postgresql(config, items)
+    _skip_without_browser(items)
 
 
 def _put_stacks_first(items: list[pytest.Item]) -> None:
@@ -43,7 +46,21 @@ def _leave_out_postgresql(config: pytest.Config, items: list[pytest.Item]) -> No
 _LEFT_OUT = pytest.StashKey[int]()
 
 
+def _skip_without_browser(items: list[pytest.Item]) -> None:
+    """Without Chromium its tests are skipped, and the run names them. `.ci/run` installs it."""
+    in_a_browser = [item for item in items if item.get_closest_marker("browser") is not None]
+    if in_a_browser and find_chromium() is None:
+        for item in in_a_browser:
+            item.add_marker(pytest.mark.skip(reason=NO_BROWSER))
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    # From the reports, which reach this process however many others ran the tests.
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if NO_BROWSER in str(report.longrepr)]
+    if skipped:
+        terminalreporter.write_line(f"{NO_BROWSER} The {len(skipped)} tests are:")
+        for nodeid in sorted(report.nodeid for report in skipped):
+            terminalreporter.write_line(f"  {nodeid}")
     if left_out := config.stash.get(_LEFT_OUT, 0):
         terminalreporter.write_line(f"{left_out} tests need PostgreSQL and were left out: this run is on SQLite.")
 
@@ -53,6 +70,21 @@ def _no_tenant_is_left_behind() -> Iterator[None]:
     """A scope that a test (or the code under it) forgot to close would open a room for the next one."""
     with outside_tenants():
         yield
+
+
+@pytest.fixture(autouse=True)
+def _append_only_tables_can_be_emptied(request: pytest.FixtureRequest) -> Iterator[None]:
+    """SQLite is emptied by DELETE after a test with transactions of its own, which the guards would refuse."""
+    marker = request.node.get_closest_marker("django_db")
+    is_transactional = "transactional_db" in request.fixturenames or (marker and marker.kwargs.get("transaction"))
+    if not is_transactional or connection.vendor != "sqlite":
+        yield
+        return
+    request.getfixturevalue("transactional_db")
+    yield
+    for table in ("audit_auditentry", "payments_observation", "payments_paymentevent"):
+        with removal_allowed(table), connection.cursor() as cursor:
+            cursor.execute(f"DELETE FROM {table}")  # noqa: S608  a table of ours
 
 
 @pytest.fixture

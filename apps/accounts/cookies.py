@@ -70,9 +70,13 @@ def set_cookies(request: Request, response: Response, session: AuthSession, toke
         response.set_cookie(
             access_cookie(), tokens.access, max_age=age, path="/", secure=secure, httponly=True, samesite="Lax"
         )
-        response.set_cookie(
-            csrf_cookie(), csrf, expires=tokens.refresh_expires_at, path="/", secure=secure, samesite="Lax"
-        )
+        set_csrf_cookie(response, session, csrf)
+
+
+def set_csrf_cookie(response: Response, session: AuthSession, csrf: str) -> None:
+    """The half of the proof that the browser keeps; a page of another origin has the other half from an answer."""
+    secure = settings.AUTH_COOKIE_SECURE
+    response.set_cookie(csrf_cookie(), csrf, expires=session.expires_at, path="/", secure=secure, samesite="Lax")
 
 
 def clear_cookies(request: Request, response: Response) -> None:
@@ -83,10 +87,22 @@ def clear_cookies(request: Request, response: Response) -> None:
         response.set_cookie(name, "", max_age=0, path=path, secure=secure, httponly=name != csrf_cookie())
 
 
-def new_csrf_token(session_id: UUID) -> str:
-    """A random value signed together with the session it belongs to (signed double submit)."""
+def csrf_token_for(request: Request, session_id: UUID) -> str:
+    """The token that this browser holds for the session, else a new one.
+
+    A random value signed together with the session (signed double submit). It stays the same while the session lives:
+    a new one at each refresh would be unknown to the other tabs, which share the cookie and not the answer.
+    """
+    held = request.COOKIES.get(csrf_cookie(), "")
+    if _is_csrf_token_of(session_id, held):
+        return held
     nonce = secrets.token_urlsafe(16)
     return f"{nonce}.{_csrf_signature(session_id, nonce)}"
+
+
+def _is_csrf_token_of(session_id: UUID, token: str) -> bool:
+    nonce, _dot, signature = token.partition(".")
+    return hmac.compare_digest(signature.encode(), _csrf_signature(session_id, nonce).encode())
 
 
 def _csrf_signature(session_id: UUID, nonce: str) -> str:
@@ -108,8 +124,7 @@ def check_csrf(request: Request, session: AuthSession) -> None:
     told = request.headers.get("X-CSRF-Token", "")
     if session.transport != Transport.COOKIES and not told:
         return
-    nonce, _dot, signature = told.partition(".")
-    if not hmac.compare_digest(signature.encode(), _csrf_signature(session.pk, nonce).encode()):
+    if not _is_csrf_token_of(session.pk, told):
         raise CsrfFailed
     if session.transport == Transport.COOKIES:
         cookie = request.COOKIES.get(csrf_cookie(), "")

@@ -41,6 +41,7 @@ SESSION_EXAMPLE = {
     "last_used_at": "2026-11-20T09:14:00Z",
     "is_current": True,
 }
+CSRF_EXAMPLE = "Zm9yIGV4YW1wbGU.9b0c2f6d1e8a4b57"
 EXPORT_EXAMPLE = {
     "profile": USER_EXAMPLE,
     "records": {

@@ -67,6 +67,7 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     class Meta:
+        permissions = [("import_user", "Can import users"), ("export_user", "Can export users")]
         constraints = [
             # Unique means unique whatever the spelling, so nothing but lower case may get in, from anywhere.
             models.CheckConstraint(condition=models.Q(email=Lower("email")), name="user_email_lower_case"),
@@ -112,6 +113,8 @@ class AuthSession(BaseModel):
         REUSE = "reuse"
         NEW_PASSWORD = "new_password"  # noqa: S105  a reason
         TOO_MANY = "too_many"
+        STAFF = "staff"
+        DEACTIVATED = "deactivated"
         DELETION = "deletion"
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.accounts.models import AuthSession, EmailLink, User
@@ -57,6 +57,29 @@ def list_live_sessions(*, user_id: UUID) -> QuerySet[AuthSession]:
     now = timezone.now()
     live = AuthSession.objects.filter(user_id=user_id, revoked_at=None, expires_at__gt=now, absolute_expires_at__gt=now)
     return live.order_by("-last_used_at", "-pk")
+
+
+def filter_sessions_by_state(sessions: QuerySet[AuthSession], state: str | None) -> QuerySet[AuthSession]:
+    """Those that are `live`, `expired` or `ended`; all of them for any other word."""
+    now = timezone.now()
+    is_expired = Q(expires_at__lte=now) | Q(absolute_expires_at__lte=now)
+    if state == "ended":
+        return sessions.exclude(revoked_at=None)
+    if state == "expired":
+        return sessions.filter(is_expired, revoked_at=None)
+    return sessions.filter(~is_expired, revoked_at=None) if state == "live" else sessions
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleSummary:
+    people: int
+    live_sessions: int
+
+
+def summarise_people() -> PeopleSummary:
+    """How many active people there are, and in how many places they are signed in now."""
+    live = filter_sessions_by_state(AuthSession.objects.all(), "live")
+    return PeopleSummary(people=User.objects.filter(is_active=True).count(), live_sessions=live.count())
 
 
 def find_user_by_email(*, email: str) -> User | None:

@@ -6,6 +6,7 @@ urlpatterns = [
     path("auth/register/", accounts.RegisterView.as_view()),
     path("auth/login/", sessions.LoginView.as_view()),
     path("auth/refresh/", sessions.RefreshView.as_view()),
+    path("auth/csrf/", sessions.CsrfView.as_view()),
     path("auth/logout/", sessions.LogoutView.as_view()),
     path("auth/logout-all/", sessions.LogoutAllView.as_view()),
     path("auth/sessions/", sessions.SessionListView.as_view()),

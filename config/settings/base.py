@@ -74,8 +74,9 @@ def _database(variable: str, default: str) -> dict[str, Any]:
 # --- Django ---------------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "unfold",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "unfold.contrib.import_export",
+    "core.admin_config.OperatorAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -86,6 +87,8 @@ INSTALLED_APPS = [
     "core",  # before drf_spectacular, one of whose templates it replaces
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "import_export",
+    "core.audit",
     "core.idempotency",
     "core.outbox",
     "core.throttling",
@@ -98,9 +101,10 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "core.middleware.RequestMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "core.middleware.EnvelopeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "corsheaders.middleware.CorsMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     # Sessions, CSRF and messages serve the admin; API paths skip them.
@@ -181,6 +185,7 @@ CACHES: dict[str, Any] = {
 }
 
 CELERY_BROKER_URL = REDIS_URL or "memory://"
+CELERY_BROKER_TRANSPORT = "core.outbox.broker.Transport" if REDIS_URL else None
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -300,6 +305,8 @@ SPECTACULAR_SETTINGS = {
         "InvitedRoleEnum": "apps.tenants.models.Invitation.Role",
         "PaymentStatusEnum": "apps.payments.derivation.PaymentStatus",
         "InvitationStatusEnum": "apps.tenants.models.InvitationStatus",
+        "AuditActionEnum": "core.audit.actions.TENANT_ACTIONS",
+        "ActorKindEnum": "core.audit.actions.ActorKind",
     },
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "PREPROCESSING_HOOKS": ["core.openapi.only_versioned_paths"],
@@ -459,35 +466,56 @@ def logging_config(formatter: str) -> dict[str, Any]:
 # --- Admin ----------------------------------------------------------------------------------------------------------
 
 
-def _admin_link(title: str, icon: str, model: str) -> dict[str, Any]:
-    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{model}_changelist")}
+def _admin_link(title: Any, icon: str, model: str) -> dict[str, Any]:
+    """A line of the sidebar, for those who may see the list."""
+    app, _dot, name = model.partition("_")
+
+    def may_see(request: Any) -> bool:
+        return any(request.user.has_perm(f"{app}.{verb}_{name}") for verb in ("view", "change"))
+
+    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{model}_changelist"), "permission": may_see}
 
 
 UNFOLD = {
     "SITE_TITLE": "Faraja",
     "SITE_HEADER": "Faraja",
-    "SITE_SUBHEADER": "Payments, people and messages",
+    "SITE_SUBHEADER": _("Payments, people and messages"),
     "SITE_SYMBOL": "payments",
+    "DASHBOARD_CALLBACK": "config.dashboard.add_figures",
     "SIDEBAR": {
         "navigation": [
             {
-                "title": "Payments",
+                "title": _("Payments"),
                 "items": [
-                    _admin_link("Payments", "payments", "payments_payment"),
-                    _admin_link("Attempts", "sync_alt", "payments_attempt"),
-                    _admin_link("Callbacks", "inbox", "payments_inboxdelivery"),
+                    _admin_link(_("Payments"), "payments", "payments_payment"),
+                    _admin_link(_("Attempts"), "sync_alt", "payments_attempt"),
+                    _admin_link(_("Callbacks"), "inbox", "payments_inboxdelivery"),
                 ],
             },
-            {"title": "Messages", "items": [_admin_link("Messages", "sms", "messaging_message")]},
+            {"title": _("Messages"), "items": [_admin_link(_("Messages"), "sms", "messaging_message")]},
             {
-                "title": "People",
+                "title": _("People"),
                 "items": [
-                    _admin_link("Users", "person", "accounts_user"),
-                    _admin_link("Sessions", "devices", "accounts_authsession"),
-                    _admin_link("Tenants", "apartment", "tenants_tenant"),
+                    _admin_link(_("Users"), "person", "accounts_user"),
+                    _admin_link(_("Sessions"), "devices", "accounts_authsession"),
                 ],
             },
-            {"title": "Operation", "items": [_admin_link("Outbox", "outbox", "outbox_outboxevent")]},
+            {
+                "title": _("Organisations"),
+                "items": [
+                    _admin_link(_("Organisations"), "apartment", "tenants_tenant"),
+                    _admin_link(_("Memberships"), "group", "tenants_membership"),
+                    _admin_link(_("Invitations"), "mail", "tenants_invitation"),
+                    _admin_link(_("API keys"), "key", "tenants_apikey"),
+                ],
+            },
+            {
+                "title": _("Operation"),
+                "items": [
+                    _admin_link(_("Outbox"), "outbox", "outbox_outboxevent"),
+                    _admin_link(_("Audit log"), "history", "audit_auditentry"),
+                ],
+            },
         ]
     },
 }

@@ -163,7 +163,7 @@ def lanes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             pool.submit(lanes.work, engine, contextlib.nullcontext(kit))
         if "postgresql" in engines:
             folder = tmp_path_factory.mktemp("kit")
-            pool.submit(lanes.work, "postgresql", postgresql_kit_of_its_own(folder, redis_db=13))
+            pool.submit(lanes.work, "postgresql", postgresql_kit_of_its_own(folder))
         yield lanes
         lanes.stop()
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from django.core.management import get_commands
 
+from tests.envelope import known_codes
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
@@ -102,6 +104,16 @@ def test_the_variables_and_settings_that_operators_read_about_exist():
             named |= set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)`", text_of(page)))
 
     assert sorted(named - listed) == []
+
+
+def test_the_guide_to_sessions_explains_codes_that_exist_and_every_401():
+    rows = re.findall(r"^\| (?:401|403|429) \| ([^|]+) \|", text_of(DOCS / "sessions.md"), re.M)
+    explained = {code for row in rows for code in re.findall(r"`([a-z_]+)`", row)}
+    of_programs = {"api_key_invalid", "webhook_rejected"}
+    refusals = set(re.findall(r"^\| 401 \| `([a-z_]+)` \|", text_of(DOCS / "errors.md"), re.M))
+
+    assert explained <= known_codes()
+    assert refusals - of_programs <= explained
 
 
 def test_every_picture_is_small():

@@ -1,10 +1,12 @@
-"""The table of `make invariants` says what the tests did that name an invariant."""
+"""Every invariant has a test that names it, and the table of `make invariants` says what those tests did."""
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,21 @@ def test_of_another():
 def test_of_nothing():
     raise SystemExit("never chosen")
 """
+
+
+def named_in_tests() -> Iterator[str]:
+    """Arguments of every `invariant(...)` mark below tests/, read without importing anything."""
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "invariant":
+                yield from (str(each.value) for each in node.args if isinstance(each, ast.Constant))
+
+
+def test_every_invariant_is_named_by_a_test():
+    named = set(named_in_tests())
+
+    assert [name for name in INVARIANTS if name not in named] == []
+    assert named <= set(INVARIANTS)
 
 
 def test_the_invariants_of_accounts_and_tenants_are_all_in_the_table():

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.payments.services.payments import record_charge
-from apps.tenants.models import Tenant
+from apps.tenants.models import Membership, Tenant
 from core.money import Money
 from core.tenancy import TenantModel, tenant_scope, tenant_transaction
 from services.payments.base import ChargeResult, ChargeStatus
@@ -69,7 +69,7 @@ class World:
         """Everything that is stored of theirs."""
         with self._in_their_room():
             return {
-                model._meta.label: list(rows_of(model, self.theirs, self.their_colleague).order_by("pk").values_list())
+                model._meta.label: list(rows_of(model, self.theirs.tenant_id).order_by("pk").values_list())
                 for model in watched_models()
             }
 
@@ -91,21 +91,15 @@ def _links(model: type[models.Model]) -> list[str]:
     return tenants or [each.attname for each in fields if each.is_relation and each.related_model is User]
 
 
-def rows_of(model: Any, *members: Member) -> QuerySet[Any]:
-    """Rows of `members` and of their tenant. Call in their room."""
-    if model is Tenant:
-        return Tenant.objects.filter(pk=members[0].tenant_id)
+def rows_of(model: Any, tenant_id: uuid.UUID) -> QuerySet[Any]:
+    """Rows of a tenant, of its members, and the tenant itself. Call in its room."""
+    people = Membership.objects.filter(tenant_id=tenant_id).values("user_id")
     manager = model.unscoped if issubclass(model, TenantModel) else model._base_manager
-    if model is User:
-        found: QuerySet[Any] = manager.filter(pk__in=[member.user.pk for member in members])
-        return found
-    condition = Q()
+    condition = Q(pk=tenant_id) if model is Tenant else Q(pk__in=people) if model is User else Q()
     for name in _links(model):
-        if name == "tenant_id":
-            condition |= Q(tenant_id=members[0].tenant_id)
-        else:
-            condition |= Q(**{f"{name}__in": [member.user.pk for member in members]})
-    return manager.filter(condition)  # type: ignore[no-any-return]
+        condition |= Q(tenant_id=tenant_id) if name == "tenant_id" else Q(**{f"{name}__in": people})
+    found: QuerySet[Any] = manager.filter(condition)
+    return found
 
 
 def make_world(makers: dict[str, Callable[[Member], uuid.UUID]]) -> World:
@@ -120,7 +114,7 @@ def make_world(makers: dict[str, Callable[[Member], uuid.UUID]]) -> World:
             if model._meta.app_config.name.startswith("apps."):
                 _plant(model, world)
         for model in watched_models():
-            ids = rows_of(model, theirs, world.their_colleague).values_list("pk", flat=True)
+            ids = rows_of(model, theirs.tenant_id).values_list("pk", flat=True)
             world.ids |= {str(each) for each in ids if isinstance(each, uuid.UUID)}
     return world
 
@@ -136,13 +130,13 @@ def _give_a_payment_some_history(member: Member) -> None:
 
 def _plant(model: type[models.Model], world: World) -> None:
     """Canaries into every text of their rows; a row of canaries where there is none, or none that may be changed."""
-    rows = list(rows_of(model, world.theirs, world.their_colleague))
+    rows = list(rows_of(model, world.theirs.tenant_id))
     if not rows or model._meta.label in APPEND_ONLY:
         build(model, world).save(force_insert=True)
     if model._meta.label in APPEND_ONLY:
         return
     for row in rows:
-        same = rows_of(model, world.theirs, world.their_colleague).filter(pk=row.pk)
+        same = rows_of(model, world.theirs.tenant_id).filter(pk=row.pk)
         for column in model._meta.concrete_fields:
             # Some texts exclude each other; that each column has its canary in some row is tested.
             with suppress(IntegrityError), transaction.atomic():
@@ -173,7 +167,7 @@ def build(model: Any, world: World) -> Any:
         if column.primary_key or column.attname == "tenant_id":
             continue
         if column.is_relation:
-            known = rows_of(column.related_model, world.theirs, world.their_colleague).first()
+            known = rows_of(column.related_model, world.theirs.tenant_id).first()
             if known is None and not column.null:
                 known = build(column.related_model, world)
                 known.save(force_insert=True)
@@ -207,7 +201,7 @@ def texts_without_canary(world: World) -> list[str]:
             if model not in watched_models():
                 missing.append(f"{model._meta.label} is nobody's, and NOBODYS does not say why")
                 continue
-            rows = list(rows_of(model, world.theirs, world.their_colleague))
+            rows = list(rows_of(model, world.theirs.tenant_id))
             for column in model._meta.concrete_fields:
                 if is_text(column) and not any(CANARY in str(getattr(row, column.attname)) for row in rows):
                     missing.append(f"{model._meta.label}.{column.name}")

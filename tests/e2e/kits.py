@@ -13,7 +13,6 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,7 +34,7 @@ from tools.stack import Stack, running_stack
 T = TypeVar("T")
 PASSWORD = "kahawa-na-chai-7"
 CRASH_FILE = "crash_at"  # holds the point at which a process of the kit has to die, while there is one
-WAIT = 30.0  # seconds; nothing here takes more than a few, unless the computer is busy
+WAIT = 60.0  # seconds; nothing here takes more than a few, unless the computer is busy
 HURRY = {
     "PAYMENT_POLL_SECONDS": "2,1,1,2,2,5",
     "OUTBOX_LEASE_SECONDS": "2",
@@ -96,23 +95,33 @@ class Books:
         moment = moment.astimezone(UTC)
         return moment.isoformat() if self.is_postgresql else moment.replace(tzinfo=None).isoformat(" ")
 
-    def waiting_events(self, tenant_id: str | None = None) -> list[str]:
-        """Names of the events that are due by now or soon; the expiry of payments is far away.
+    def waiting_events(self, tenant_id: str | None = None) -> list[dict[str, Any]]:
+        """The events that are due by now or soon; the expiry of payments is far away.
 
-        Questions to a gateway count only for payments of `tenant_id`: a kit is shared, and those about another test's
-        payment, whose gateway never answers, go on for as long as the kit runs.
+        With `tenant_id` only that tenant's, and those whose tenant is not known yet: a kit is shared, and what another
+        test left behind is not waited for.
         """
-        rows = self.read(
-            "SELECT name FROM outbox_outboxevent WHERE done_at IS NULL AND dead_at IS NULL AND next_at < %s"
-            " AND (name <> 'attempt.poll_due' OR tenant_id = %s)",
-            self.time(datetime.now(UTC) + timedelta(seconds=10)),
-            tenant_id and self.id(tenant_id),
+        sql = (
+            "SELECT name, tenant_id, attempts, next_at, lease_until, last_error FROM outbox_outboxevent"
+            " WHERE done_at IS NULL AND dead_at IS NULL AND next_at < %s"
         )
-        return [row["name"] for row in rows]
+        soon = self.time(datetime.now(UTC) + timedelta(seconds=10))
+        if tenant_id is None:
+            return self.read(sql, soon)
+        return self.read(sql + " AND (tenant_id IS NULL OR tenant_id = %s)", soon, self.id(tenant_id))
 
     def dead_events(self) -> list[tuple[str, str]]:
         rows = self.read("SELECT name, last_error FROM outbox_outboxevent WHERE dead_at IS NOT NULL")
         return [(row["name"], row["last_error"]) for row in rows]
+
+    def date_refresh(self, email: str, moment: datetime) -> None:
+        """As if the person's session had been refreshed last at that moment."""
+        self.read(
+            "UPDATE accounts_authsession SET rotated_at = %s"
+            " WHERE user_id = (SELECT id FROM accounts_user WHERE email = %s)",
+            self.time(moment),
+            email,
+        )
 
     def is_history_intact(self, payment_id: str, tenant_id: str) -> bool:
         """Whether the payment has a history, and its chain of hashes holds."""
@@ -189,11 +198,9 @@ class Person:
 
 
 class Kit:
-    """A running stack, its books, and the simulators' ledgers. `redis` is its own server, or None on a shared one."""
+    """A running stack with its own Redis, its books, and the simulators' ledgers."""
 
-    def __init__(
-        self, stack: Stack, books: Books, guard: Guard, *, crash_file: Path, redis: Running | None = None
-    ) -> None:
+    def __init__(self, stack: Stack, books: Books, guard: Guard, redis: Running, *, crash_file: Path) -> None:
         self.stack, self.books, self.redis = stack, books, redis
         self._guard, self._crash_file = guard, crash_file
         self._simulators = httpx.Client(base_url=stack.simulators_url, timeout=15, trust_env=False)
@@ -217,7 +224,7 @@ class Kit:
 
     def whole(self) -> Kit:
         """This kit, with whatever an earlier test killed running again."""
-        if self.redis is not None and not self.redis.is_running:
+        if not self.redis.is_running:
             self.start_redis()
         for name in self.stack.names:
             if not self.stack.is_running(name):
@@ -226,7 +233,6 @@ class Kit:
 
     def start_redis(self) -> None:
         """Start the kit's own Redis again, on the same port."""
-        assert self.redis is not None
         with Path(os.devnull).open("wb") as nowhere:
             self.redis = Running(self.redis.spec, self._guard, output=nowhere)
 
@@ -261,8 +267,20 @@ class Kit:
         return found
 
     def await_quiet(self, tenant_id: str | None = None) -> None:
-        """Wait until the outbox is drained, of all but the questions about payments of other tenants."""
-        wait_until(lambda: not self.books.waiting_events(tenant_id), "an empty outbox")
+        """Wait until the outbox is drained, as far as it is the tenant's; a `TimeoutError` tells what is stuck."""
+        try:
+            wait_until(lambda: not self.books.waiting_events(tenant_id), "an empty outbox")
+        except TimeoutError as error:
+            ended = [name for name in self.stack.names if not self.stack.is_running(name)]
+            waiting = "\n".join(map(str, self.books.waiting_events(tenant_id)))
+            raise TimeoutError(
+                f"{error} Not running: {ended}. Waiting:\n{waiting}\n{self.stack.logs('worker')[-4000:]}"
+            ) from error
+
+    def forget_callbacks(self) -> None:
+        """Let no provider call back any more about what was started until now; their ledgers are empty then."""
+        self.await_quiet()
+        self._simulators.post("/simulator/reset").raise_for_status()
 
     def ending(self, person: Person, payment: dict[str, Any]) -> Ending:
         """Wait until nothing is left to do, and tell how it ended."""
@@ -282,46 +300,46 @@ class Kit:
 
 
 @contextlib.contextmanager
-def postgresql_kit_of_its_own(folder: Path, *, redis_db: int) -> Iterator[Kit]:
-    """A kit on a new database of the suite's PostgreSQL and one of its Redis's numbered databases; two web workers."""
-    redis_url = re.sub(r"/\d*$", "", os.environ["REDIS_URL"]) + f"/{redis_db}"
-    with (
-        Guard() as guard,
-        fresh_database(os.environ["DATABASE_URL"]) as url,
-        _stack(url, redis_url, folder, web_workers=2) as stack,
-        contextlib.closing(Books(url)) as books,
-    ):
-        yield Kit(stack, books, guard, crash_file=folder / CRASH_FILE)
+def postgresql_kit_of_its_own(folder: Path) -> Iterator[Kit]:
+    """A kit on a new database of the suite's PostgreSQL, with two web workers."""
+    with fresh_database(os.environ["DATABASE_URL"]) as url, _kit(url, folder, web_workers=2) as kit:
+        yield kit
 
 
 @contextlib.contextmanager
 def sqlite_kit_of_its_own(folder: Path) -> Iterator[Kit]:
-    """A kit as `make run` starts it: a SQLite file, and a Valkey of its own that a test may kill."""
+    """A kit as `make run` starts it, on a SQLite file."""
+    with _kit(f"sqlite:///{folder / 'faraja.sqlite3'}", folder, web_workers=1) as kit:
+        yield kit
+
+
+@contextlib.contextmanager
+def _kit(url: str, folder: Path, *, web_workers: int) -> Iterator[Kit]:
+    """A kit on the database of `url`, with a Redis of its own.
+
+    Never one that kits share: their workers would take each other's messages, whose events they do not have, and each
+    event so lost waits for its lease to run out.
+    """
     program = find_redis()
     if program is None:
         raise ToolError("No Redis-compatible server here: install the dev requirements.")
-    url = f"sqlite:///{folder / 'faraja.sqlite3'}"
-    with Guard() as guard:
+    env = HURRY | {"CRASH_AT": f"@{folder / CRASH_FILE}"}
+    with Guard() as guard, contextlib.closing(Books(url)) as books:
         redis, server = start_redis(program, folder, guard)
         kit = None
         try:
-            with _stack(url, server.url, folder, web_workers=1) as stack:
-                kit = Kit(stack, Books(url), guard, crash_file=folder / CRASH_FILE, redis=redis)
+            with running_stack(
+                database_url=url, redis_url=server.url, web_workers=web_workers, extra_env=env, leave_out=("beat",)
+            ) as stack:
+                kit = Kit(stack, books, guard, redis, crash_file=folder / CRASH_FILE)
                 yield kit
         finally:
-            stop_all([kit.redis if kit and kit.redis else redis])
-
-
-def _stack(url: str, redis_url: str, folder: Path, *, web_workers: int) -> AbstractContextManager[Stack]:
-    env = HURRY | {"CRASH_AT": f"@{folder / CRASH_FILE}"}
-    return running_stack(
-        database_url=url, redis_url=redis_url, web_workers=web_workers, extra_env=env, leave_out=("beat",)
-    )
+            stop_all([kit.redis if kit else redis])
 
 
 @pytest.fixture(scope="session")
 def postgresql_kit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
-    with postgresql_kit_of_its_own(tmp_path_factory.mktemp("kit"), redis_db=14) as kit:
+    with postgresql_kit_of_its_own(tmp_path_factory.mktemp("kit")) as kit:
         yield kit
 
 

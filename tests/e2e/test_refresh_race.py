@@ -15,6 +15,7 @@ from tests.e2e.kits import Kit, Person
 pytestmark = pytest.mark.stack
 AT_ONCE = 8
 ROUNDS = 10
+AFTER_GRACE = timedelta(seconds=11)
 
 
 @pytest.fixture
@@ -82,20 +83,9 @@ def test_the_predecessor_ends_the_family_once_the_grace_is_over(kit: Kit):
     person = kit.person()
     successor = refresh(person.http, person.refresh).json()["data"]["refresh"]
     assert refresh(person.http, person.refresh).json()["data"]["refresh"] == successor
-    let_the_grace_end(kit, person)
+    kit.books.date_refresh(person.email, datetime.now(UTC) - AFTER_GRACE)
 
     stolen = refresh(person.http, person.refresh)
 
     assert refused(stolen) == (401, "refresh_reused")
     assert refused(refresh(person.http, successor)) == (401, "refresh_reused")
-
-
-def let_the_grace_end(kit: Kit, person: Person) -> None:
-    """As if eleven seconds had passed since the last rotation."""
-    moment = kit.books.time(datetime.now(UTC) - timedelta(seconds=11))
-    kit.books.read(
-        "UPDATE accounts_authsession SET rotated_at = %s"
-        " WHERE user_id = (SELECT id FROM accounts_user WHERE email = %s)",
-        moment,
-        person.email,
-    )

@@ -36,6 +36,13 @@ class SignedInOutput(serializers.Serializer[Any]):
     refresh_expires_at = serializers.DateTimeField()
 
 
+class CsrfOutput(serializers.Serializer[Any]):
+    """The proof that goes with this browser's cookies."""
+
+    transport = serializers.ChoiceField(choices=Transport.choices)
+    csrf_token = serializers.CharField(allow_null=True)
+
+
 class SessionOutput(serializers.ModelSerializer[AuthSession]):
     """One place where a person is signed in."""
 

@@ -8,7 +8,6 @@ the tenant, and name the person by an id that has become nobody's.
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime
 from uuid import UUID
 
@@ -28,12 +27,12 @@ from apps.accounts.services.accounts import InvalidCredentials, find_by_credenti
 from apps.accounts.services.sessions import AccountInactive, end_all_sessions
 from apps.accounts.services.step_up import ReauthenticationRequired, require_recent_authentication
 from apps.tenants.services.deletion import SoleOwner, lock_tenants_of, refuse_sole_owner
+from core.audit.actions import Action
+from core.audit.record import record
 from core.crash import crash_point
 from core.outbox.models import OutboxEvent
 from core.outbox.publisher import publish
 from core.personal_data import Subject, personal_data
-
-logger = logging.getLogger("faraja.audit")
 
 # How `request_deletion` can refuse, for the schema.
 DELETION_REFUSALS = (ReauthenticationRequired, SoleOwner)
@@ -57,7 +56,7 @@ def request_deletion(*, session: AuthSession) -> datetime:
     told = {"user_id": str(user.pk)}
     publish("account.deletion_requested", told)
     publish("account.deletion_due", told, delay=settings.ACCOUNT_DELETION_GRACE)
-    logger.info("deletion requested", extra={"person_id": str(user.pk)})
+    record(Action.ACCOUNT_DELETION_REQUESTED, actor=user, target=user)
     return due_at
 
 
@@ -70,9 +69,10 @@ def restore_account(*, email: str, password: str, client: str) -> None:
     if user.is_leaving:
         # One statement: the deletion, which looks again under its lock, has either happened or will not.
         leaving = User.objects.filter(pk=user.pk, deletion_due_at__isnull=False)
-        if not leaving.update(is_active=True, deletion_due_at=None, updated_at=timezone.now()):
-            raise InvalidCredentials
-        logger.info("deletion taken back", extra={"person_id": str(user.pk)})
+        with transaction.atomic():
+            if not leaving.update(is_active=True, deletion_due_at=None, updated_at=timezone.now()):
+                raise InvalidCredentials
+            record(Action.ACCOUNT_DELETION_CANCELLED, actor=user, target=user)
     elif not user.is_active:
         raise AccountInactive
 
@@ -105,7 +105,7 @@ def erase_account(*, user_id: UUID) -> None:
     for erase in personal_data().erasers:
         erase(subject=subject)
         crash_point("person_partly_erased")
-    logger.info("account deleted", extra={"person_id": str(user_id)})
+    record(Action.ACCOUNT_DELETED, target=user_id)  # by the id: the row in hand still knows the address
 
 
 @transaction.atomic

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import Any
+
+from django.db import transaction
 
 from apps.accounts.models import AuthSession, User
 from apps.accounts.selectors import subject_of
 from apps.accounts.services.step_up import require_recent_authentication
+from core.audit.actions import Action
+from core.audit.record import record
 from core.personal_data import personal_data
-
-logger = logging.getLogger("faraja.audit")
 
 MAX_ROWS = 1000
 
@@ -25,6 +26,7 @@ class Export:
     cut: list[str]
 
 
+@transaction.atomic
 def export_account(*, session: AuthSession) -> Export:
     """What is stored about the session's person, from every app and tenant of theirs; `ReauthenticationRequired`."""
     require_recent_authentication(session)
@@ -35,5 +37,5 @@ def export_account(*, session: AuthSession) -> Export:
         if len(found) > MAX_ROWS:
             cut.append(name)
         records[name] = found[:MAX_ROWS]
-    logger.info("personal data exported", extra={"person_id": str(subject.id)})
+    record(Action.ACCOUNT_EXPORTED, actor=session.user, target=session.user)
     return Export(session.user, records, cut)

@@ -21,6 +21,8 @@ from django.utils.translation import gettext_lazy
 from apps.accounts.models import EmailLink, User
 from apps.accounts.selectors import find_user_by_email, is_email_proven_by_another
 from apps.accounts.services.passwords import check_own_password, set_password
+from core.audit.actions import Action
+from core.audit.record import record
 from core.exceptions import RuleViolated
 from core.outbox.publisher import publish
 from core.purge import delete_in_batches
@@ -168,12 +170,15 @@ def verify_email(*, token: str) -> User:
     user = link.user
     if link.purpose == Purpose.VERIFY_EMAIL and user.email != link.email:
         raise LinkInvalid  # the address has changed since
+    before = user.email
     user.email, user.email_verified_at = link.email, timezone.now()
     try:
         with transaction.atomic():
             user.save(update_fields=["email", "email_verified_at", "updated_at"])
     except IntegrityError:
         raise LinkInvalid from None
+    if before != user.email:
+        record(Action.EMAIL_CHANGED, actor=user, target=user, data={"from": before, "to": user.email})
     return user
 
 
@@ -185,3 +190,4 @@ def reset_password(*, token: str, password: str) -> None:
     # The mail arrived, so the address is theirs; unless somebody else has proven it in the meantime.
     if link.user.email_verified_at is None and not is_email_proven_by_another(user=link.user):
         User.objects.filter(pk=link.user_id, email=link.email).update(email_verified_at=timezone.now())
+    record(Action.PASSWORD_RESET, actor=link.user, target=link.user)

@@ -24,6 +24,8 @@ from apps.accounts.models import AuthSession, User
 from apps.accounts.selectors import Principal, find_principal, find_user
 from apps.accounts.tokens import Claims, SessionExpired, TokenExpired, TokenInvalid, TokenPair, mint
 from apps.tenants.selectors.tenants import find_first_tenant, get_my_tenant
+from core.audit.actions import Action
+from core.audit.record import record
 from core.client_address import client_key
 from core.crash import crash_point
 from core.exceptions import NotAuthenticated, NotFound
@@ -162,10 +164,17 @@ def end_session_of(*, user_id: UUID, session_id: UUID) -> None:
     _revoke(session_id, AuthSession.Reason.LOGOUT)
 
 
-def end_all_sessions(*, user_id: UUID, reason: AuthSession.Reason = AuthSession.Reason.LOGOUT) -> None:
-    """Every session of a person, this one included."""
+@transaction.atomic
+def log_out_everywhere(*, user: User) -> None:
+    """A person ends every session of theirs, this one included."""
+    end_all_sessions(user_id=user.pk)
+    record(Action.SESSIONS_ENDED, actor=user, target=user)
+
+
+def end_all_sessions(*, user_id: UUID, reason: AuthSession.Reason = AuthSession.Reason.LOGOUT) -> int:
+    """Every session of a person; returns how many. Part of another deed, whose audit line says why."""
     live = AuthSession.objects.filter(user_id=user_id, revoked_at=None)
-    live.update(revoked_at=timezone.now(), revoked_reason=reason)
+    return live.update(revoked_at=timezone.now(), revoked_reason=reason)
 
 
 def _end_oldest(user_id: UUID) -> None:
@@ -185,11 +194,14 @@ def _revoke(session_id: UUID, reason: AuthSession.Reason) -> bool:
 
 
 @transaction.atomic
+@transaction.atomic
 def _end_replayed(session: AuthSession, *, behind: int) -> None:
     """End a session of whose tokens somebody has a copy, and tell its owner: once, however often they try."""
     if _revoke(session.pk, AuthSession.Reason.REUSE):
         logger.warning("refresh token reused", extra={"session_id": str(session.pk), "behind": behind})
         publish("account.refresh_reused", {"user_id": str(session.user_id)})
+        told = {"session": session.pk, "transport": session.transport}
+        record(Action.SESSION_REUSED, target=session.user, data=told)
 
 
 def tell_refresh_reused(*, user_id: UUID) -> None:

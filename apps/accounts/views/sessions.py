@@ -11,18 +11,25 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts import cookies
-from apps.accounts.examples import PASSWORD_EXAMPLE, SESSION_EXAMPLE, SIGNED_IN_EXAMPLE, TENANT_EXAMPLE
+from apps.accounts.examples import CSRF_EXAMPLE, PASSWORD_EXAMPLE, SESSION_EXAMPLE, SIGNED_IN_EXAMPLE, TENANT_EXAMPLE
 from apps.accounts.selectors import Principal, find_principal, list_live_sessions
 from apps.accounts.serializers.accounts import LoginInput, UserOutput, print_tenant
-from apps.accounts.serializers.sessions import RefreshInput, SessionOutput, SignedInOutput, SwitchTenantInput
+from apps.accounts.serializers.sessions import (
+    CsrfOutput,
+    RefreshInput,
+    SessionOutput,
+    SignedInOutput,
+    SwitchTenantInput,
+)
 from apps.accounts.services.accounts import DeletionPending, InvalidCredentials, check_credentials
 from apps.accounts.services.sessions import (
     AccountInactive,
     RefreshReused,
     SessionRevoked,
-    end_all_sessions,
+    check_alive,
     end_session,
     end_session_of,
+    log_out_everywhere,
     open_session,
     refresh_session,
     switch_tenant,
@@ -135,10 +142,40 @@ class LogoutView(PublicAuthView):
     )
     def post(self, request: Request) -> Response:
         raw = RefreshInput.parse(request.data or {}).get("refresh")
-        for claims in _sessions_to_end(request, raw):
+        ending = _sessions_to_end(request, raw)
+        if not ending and raw is None and _is_from_a_page(request):
+            # Nothing to end, but cookies to clear: another site's form, sent without them, must not do that.
+            cookies.check_origin(request)
+        for claims in ending:
             end_session(session_id=claims.session_id)
         response = success_response(message=_("Signed out."))
         cookies.clear_cookies(request, response)
+        return response
+
+
+class CsrfView(PublicAuthView):
+    @operation(
+        id="auth_csrf",
+        tag="auth",
+        summary="The X-CSRF-Token of this browser's session",
+        description=(
+            "For a page that starts with tokens in cookies (`cookies`) and does not know the token: a page of another "
+            "origin cannot read our cookies. It stays the same until the session ends; null with `refresh_cookie`, "
+            "which needs none. 401 says that this browser is not signed in."
+        ),
+        response=CsrfOutput,
+        message=_("This is your CSRF token."),
+        example={"transport": "cookies", "csrf_token": CSRF_EXAMPLE},
+        errors=[NotAuthenticated, *SESSION_REFUSALS, RefreshReused],
+    )
+    def get(self, request: Request) -> Response:
+        session = _principal_of_cookies(request).session
+        is_all_cookies = session.transport == Transport.COOKIES
+        csrf = cookies.csrf_token_for(request, session.pk) if is_all_cookies else None
+        data = CsrfOutput({"transport": session.transport, "csrf_token": csrf}).data
+        response = success_response(data, message=_("This is your CSRF token."))
+        if csrf is not None and csrf != request.COOKIES.get(cookies.csrf_cookie()):
+            cookies.set_csrf_cookie(response, session, csrf)
         return response
 
 
@@ -175,7 +212,7 @@ class LogoutAllView(APIView):
         errors=SESSION_REFUSALS,
     )
     def post(self, request: Request) -> Response:
-        end_all_sessions(user_id=principal_of(request).user.pk)
+        log_out_everywhere(user=principal_of(request).user)
         response = success_response(message=_("Signed out everywhere."))
         cookies.clear_cookies(request, response)
         return response
@@ -242,7 +279,7 @@ def signed_in(
     session = principal.session
     is_body = session.transport == Transport.BODY
     is_all_cookies = session.transport == Transport.COOKIES
-    csrf = cookies.new_csrf_token(session.pk) if is_all_cookies else None
+    csrf = cookies.csrf_token_for(request, session.pk) if is_all_cookies else None
     data = {
         "user": UserOutput(session.user).data,
         "tenant": print_tenant(principal),
@@ -258,6 +295,26 @@ def signed_in(
     if not is_body:
         cookies.set_cookies(request, response, session, tokens, csrf or "")
     return response
+
+
+def _is_from_a_page(request: Request) -> bool:
+    """Whether a browser sent this for a page: all that are in use say so in at least one of these."""
+    return "Authorization" not in request.headers and not {"Origin", "Sec-Fetch-Site"}.isdisjoint(request.headers)
+
+
+def _principal_of_cookies(request: Request) -> Principal:
+    """The live session that this browser's cookies name, or the reason why there is none."""
+    if (raw := request.COOKIES.get(cookies.refresh_cookie())) is not None:
+        claims = read_refresh(raw)
+    elif (raw := request.COOKIES.get(cookies.access_cookie())) is not None:
+        claims = read_access(raw)
+    else:
+        raise NotAuthenticated
+    principal = find_principal(session_id=claims.session_id)
+    if principal is None:
+        raise SessionRevoked
+    check_alive(principal, user_id=claims.user_id)
+    return principal
 
 
 def _check_cookie_proof(request: Request, claims: Claims) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from uuid import UUID
 
 from django.db import transaction
@@ -11,13 +10,15 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.tenants.models import ApiKey, Invitation, Membership, Tenant
+from core.audit.actions import Action
+from core.audit.record import record
 from core.exceptions import RuleViolated
 from core.personal_data import Subject
 
-logger = logging.getLogger("faraja.audit")
-
 Role = Membership.Role
 CLOSED_NAME = "Closed organisation"
+# In audit lines, which nobody can change later: they name the person by the id alone.
+REASON = {"reason": "the account was deleted"}
 
 
 class SoleOwner(RuleViolated):
@@ -59,7 +60,10 @@ def erase_from_tenants(*, subject: Subject) -> None:
     memberships = Membership.objects.filter(user_id=subject.id).select_related("tenant").order_by("tenant_id")
     for membership in memberships:
         _depart(membership)
-    ApiKey.objects.filter(created_by_id=subject.id, revoked_at=None).update(revoked_at=now, updated_at=now)
+    keys = ApiKey.objects.filter(created_by_id=subject.id, revoked_at=None)
+    for key in keys.order_by("pk"):
+        record(Action.API_KEY_REVOKED, target=key, tenant_id=key.tenant_id, data=REASON)
+    keys.update(revoked_at=now, updated_at=now)
     unused = Invitation.objects.filter(accepted_at=None, revoked_at=None)
     to_them = Q(email__in=subject.proven) | Q(phone__in=subject.proven)
     unused.filter(to_them | Q(invited_by_id=subject.id)).update(revoked_at=now, updated_at=now)
@@ -74,11 +78,12 @@ def _depart(membership: Membership) -> None:
         tenant.suspended_at = tenant.suspended_at or timezone.now()
         tenant.name = CLOSED_NAME
         tenant.save(update_fields=["suspended_at", "name", "updated_at"])
+        record(Action.TENANT_SUSPENDED, target=tenant, tenant_id=tenant.pk, data={"reason": "nobody is left"})
     elif not others.filter(role=Role.OWNER).exists():
         _promote_heir(membership)
+    told = {**REASON, "user": membership.user_id}
+    record(Action.MEMBER_LEFT, target=membership, tenant_id=tenant.pk, data=told)
     membership.delete()
-    told = {"member_user_id": str(membership.user_id), "target_tenant_id": str(tenant.pk)}
-    logger.info("membership ended by deletion", extra=told)
 
 
 def _promote_heir(membership: Membership) -> None:
@@ -87,9 +92,7 @@ def _promote_heir(membership: Membership) -> None:
     others = Membership.objects.filter(tenant_id=membership.tenant_id).exclude(pk=membership.pk)
     heir = others.order_by("-user__is_active", "role", "created_at", "pk").first()
     if heir is not None:
+        told = {**REASON, "before": heir.role, "after": Role.OWNER}
         heir.role = Role.OWNER
         heir.save(update_fields=["role", "updated_at"])
-        logger.warning(
-            "owner made by deletion",
-            extra={"member_user_id": str(heir.user_id), "target_tenant_id": str(membership.tenant_id)},
-        )
+        record(Action.MEMBER_ROLE_CHANGED, target=heir.user_id, tenant_id=heir.tenant_id, data=told)

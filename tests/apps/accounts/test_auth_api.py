@@ -13,6 +13,7 @@ from rest_framework.test import APIClient
 from apps.accounts.models import AuthSession, EmailLink, User
 from apps.tenants.models import Membership, Tenant
 from core.outbox import relay
+from tests.envelope import refusal_of
 from tests.factories.accounts import PASSWORD, Member, make_member
 from tests.factories.tokens import resign
 
@@ -429,6 +430,24 @@ def test_a_refused_refresh_never_clears_the_cookies(client, member):
     assert not response.cookies
 
 
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
+)
+@pytest.mark.parametrize("content_type", ["application/json", "application/x-www-form-urlencoded", "text/plain"])
+def test_a_form_elsewhere_that_comes_without_cookies_clears_none(client, headers, content_type):
+    """SameSite keeps the cookies from the request, and not the browser from obeying the answer."""
+    response = client.generic("POST", f"{AUTH}/logout/", b"", content_type=content_type, headers=headers)
+
+    assert refusal_of(response) == (403, "csrf_failed")
+    assert not response.cookies
+
+
+def test_signing_out_again_is_fine_for_a_page_of_ours_and_for_a_phone(client, member):
+    assert post(client, "logout", Origin=ORIGIN).status_code == 200
+    for _ in range(2):
+        assert post(client, "logout", {"refresh": member.tokens.refresh}).status_code == 200
+
+
 def test_signing_out_clears_the_cookies(client, member):
     login(client, member, transport="cookies")
     csrf = client.cookies["csrf"].value
@@ -465,6 +484,71 @@ def test_cookies_alone_read_and_need_proof_to_write(client, member):
     assert start(**{"X-CSRF-Token": csrf + "x", "Origin": ORIGIN}).json()["code"] == "csrf_failed"
     assert start(**{"X-CSRF-Token": "é", "Origin": ORIGIN}).json()["code"] == "csrf_failed"
     assert start(**{"X-CSRF-Token": csrf, "Origin": ORIGIN}).status_code == 201
+
+
+def test_every_tab_goes_on_with_the_proof_that_it_has(client, member):
+    """Tabs share the cookies and not the answers: a refresh in one must leave the other's header good."""
+    csrf = cookie_session(client, member)
+    proof = {"Origin": ORIGIN, "X-CSRF-Token": csrf}
+
+    refreshed = post(client, "refresh", None, **proof)
+
+    assert refreshed.json()["data"]["csrf_token"] == csrf
+    assert refreshed.cookies["csrf"].value == csrf
+    assert client.patch(f"{AUTH}/me/", {"first_name": "Neema"}, format="json", headers=proof).status_code == 200
+
+
+def test_another_login_has_another_proof(client, member):
+    assert cookie_session(client, member) != cookie_session(client, member)
+
+
+def test_a_page_that_starts_asks_for_its_proof(client, member):
+    csrf = cookie_session(client, member)
+    del client.cookies["access"]  # fifteen minutes later
+
+    response = client.get(f"{AUTH}/csrf/")
+
+    assert response.json()["data"] == {"transport": "cookies", "csrf_token": csrf}
+    assert not response.cookies
+    assert response.headers["Cache-Control"] == "no-store"
+    assert post(client, "refresh", None, Origin=ORIGIN, **{"X-CSRF-Token": csrf}).status_code == 200
+
+
+@pytest.mark.parametrize("held", [None, "planted.by-somebody", ""])
+def test_a_lost_or_altered_proof_is_replaced(client, member, held):
+    cookie_session(client, member)
+    del client.cookies["csrf"]
+    if held is not None:
+        client.cookies["csrf"] = held
+
+    response = client.get(f"{AUTH}/csrf/")
+
+    csrf = response.json()["data"]["csrf_token"]
+    cookie = response.cookies["csrf"]
+    assert (cookie.value, cookie["samesite"], cookie["path"]) == (csrf, "Lax", "/")
+    assert post(client, "refresh", None, Origin=ORIGIN, **{"X-CSRF-Token": csrf}).status_code == 200
+
+
+def test_a_page_with_its_access_token_in_memory_needs_no_proof(client, member):
+    login(client, member)
+
+    response = client.get(f"{AUTH}/csrf/")
+
+    assert response.json()["data"] == {"transport": "refresh_cookie", "csrf_token": None}
+    assert not response.cookies
+
+
+def test_there_is_no_proof_for_nobody_and_none_for_a_session_that_has_ended(client, member):
+    assert refusal_of(client.get(f"{AUTH}/csrf/")) == (401, "not_authenticated")
+    client.cookies["access"] = "nonsense"
+    assert refusal_of(client.get(f"{AUTH}/csrf/")) == (401, "token_invalid")
+    cookie_session(client, member)
+    AuthSession.objects.update(revoked_at=datetime.now(UTC))
+
+    response = client.get(f"{AUTH}/csrf/")
+
+    assert refusal_of(response) == (401, "session_revoked")
+    assert not response.cookies
 
 
 @pytest.mark.invariant("I50")
