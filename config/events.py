@@ -7,9 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from apps.accounts.tasks import (
     erase_account_task,
     issue_reset_link_task,
+    send_code_task,
     send_link_task,
     tell_deletion_task,
+    tell_factors_changed_task,
     tell_password_changed_task,
+    tell_phone_lost_task,
+    tell_phone_proven_task,
     tell_refresh_reused_task,
 )
 from apps.messaging.tasks import resolve_uncertain_task, send_message_task, send_receipt_task
@@ -18,10 +22,14 @@ from apps.payments.tasks import expire_payment_task, poll_attempt_task, process_
 SUBSCRIBERS: Mapping[str, Sequence[Callable[..., None]]] = {
     "account.reset_requested": [issue_reset_link_task],
     "account.link_requested": [send_link_task],
+    "account.factors_changed": [tell_factors_changed_task],
     "account.password_changed": [tell_password_changed_task],
     "account.refresh_reused": [tell_refresh_reused_task],
     "account.deletion_requested": [tell_deletion_task],
     "account.deletion_due": [erase_account_task],
+    "account.code_requested": [send_code_task],
+    "account.phone_proven": [tell_phone_proven_task],
+    "account.phone_lost": [tell_phone_lost_task],
     "payment.started": [submit_attempt_task],
     "payment.expiring": [expire_payment_task],
     "payment.settled": [send_receipt_task],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.accounts.selectors import export_email_links, export_sessions
+from apps.accounts.selectors import export_codes, export_email_links, export_factors, export_sessions
 from apps.accounts.services.deletion import redact_person
 from apps.messaging.selectors import export_messages
 from apps.messaging.services.deletion import erase_messages
@@ -15,6 +15,8 @@ PERSONAL_DATA = PersonalData(
     exports={
         "sessions": export_sessions,
         "email_links": export_email_links,
+        "phone_codes": export_codes,
+        "second_factors": export_factors,
         "memberships": export_memberships,
         "invitations": export_invitations,
         "api_keys": export_api_keys,

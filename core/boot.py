@@ -31,6 +31,7 @@ def weaknesses(settings: Mapping[str, Any]) -> Iterator[str]:
     if is_weak_key(settings["SECRET_KEY"]):
         yield f"SECRET_KEY is {_WEAK}"
     yield from _ring_weaknesses(settings)
+    yield from _sealing_weaknesses(settings)
     if not settings["ALLOWED_HOSTS"] or any("*" in host or host.startswith(".") for host in settings["ALLOWED_HOSTS"]):
         yield "ALLOWED_HOSTS must name the hosts that are served, without wildcards."
     if settings["DATABASES"]["default"]["ENGINE"] == "django.db.backends.sqlite3":
@@ -77,6 +78,14 @@ def _ring_weaknesses(settings: Mapping[str, Any]) -> Iterator[str]:
         for other in keys[:place]:
             if key.public == other.public:
                 yield f"JWT_KEYS: keys {other.kid} and {key.kid} are the same; retiring one would change nothing."
+
+
+def _sealing_weaknesses(settings: Mapping[str, Any]) -> Iterator[str]:
+    for place, key in enumerate(settings.get("ENCRYPTION_KEYS", ()), start=1):
+        if is_weak_key(key):
+            yield f"ENCRYPTION_KEYS holds a weak key in place {place}; make one with: openssl rand -base64 48"
+        if key in (settings["SECRET_KEY"], settings["JWT_SIGNING_KEY"]):
+            yield f"ENCRYPTION_KEYS repeats another key in place {place}; one leak must not open both."
 
 
 def _gateway_weaknesses(code: str, config: Mapping[str, Any]) -> Iterator[str]:

@@ -61,7 +61,8 @@ IDEMPOTENCY_PARAMETER = OpenApiParameter(
 def refusal_example(error: AnyError) -> dict[str, Any]:
     """The body with which a refusal is answered, in English."""
     field = {"field": ["This field is required."]} if error is framework_errors.VALIDATION else None
-    return dict(error_envelope(message=str(error.message), code=error.code, errors=field))
+    data = getattr(error, "example_data", None)
+    return dict(error_envelope(message=str(error.message), code=error.code, errors=field, data=data))
 
 
 def status_of(error: AnyError) -> int:

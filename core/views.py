@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -41,6 +41,8 @@ class APIView(views.APIView):
     """
 
     content_negotiation_class = JSONOnlyNegotiation
+    # False where what a refusal counts has to last: the use cases then open transactions of their own.
+    is_atomic: ClassVar[bool] = True
 
     def check_throttles(self, request: Request) -> None:
         """Before the handler's transaction, so that no refusal rolls the count back."""
@@ -62,7 +64,7 @@ class APIView(views.APIView):
                 if method in self.http_method_names
                 else self.http_method_not_allowed
             )
-            if tenancy.find_current_tenant_id() is None:
+            if tenancy.find_current_tenant_id() is None or not self.is_atomic:
                 response = handler(api_request, *args, **kwargs)
             else:
                 with tenancy.tenant_transaction():

@@ -1,9 +1,11 @@
-"""A payment gateway that answers as a test says: for what no simulator can be told exactly (which call fails, how)."""
+"""Gateways that answer as a test says: for what no simulator can be told exactly (which call fails, how)."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from django.test import override_settings
@@ -18,6 +20,8 @@ from services.payments.base import (
     Trust,
 )
 from services.payments.registry import get_gateway
+from services.sms.base import MessageStatus, SmsGateway, SmsReport, SmsRequest, SmsResult
+from services.sms.registry import get_sms_gateway
 
 
 class ScriptedGateway(PaymentGateway):
@@ -76,4 +80,48 @@ def scripted_gateway(kind: type[ScriptedGateway] = ScriptedGateway, **options: A
     with override_settings(PAYMENT_GATEWAYS={"scripted": config}):
         gateway = get_gateway("scripted")
         assert isinstance(gateway, ScriptedGateway)
+        yield gateway
+
+
+@dataclass
+class ScriptedSms(SmsGateway):
+    """Answers from a list; keeps what it was asked to send. Reports are JSON objects in our own words."""
+
+    code: ClassVar[str] = "scripted"
+    answers: list[Any] = field(default_factory=list)
+    sent: list[SmsRequest] = field(default_factory=list)
+
+    def send(self, request: SmsRequest) -> SmsResult:
+        self.sent.append(request)
+        answer = self.answers.pop(0) if self.answers else SmsResult(provider_reference=f"R{len(self.sent)}")
+        if isinstance(answer, Exception):
+            raise answer
+        result: SmsResult = answer
+        return result
+
+    def query_report(self, phone: str, provider_reference: str) -> SmsReport | None:
+        return None
+
+    def parse_report(self, delivery: Delivery) -> SmsReport:
+        told = json.loads(delivery.body)
+        status = MessageStatus(told["status"]) if told["status"] in set(MessageStatus) else None
+        return SmsReport(
+            key=told["key"],
+            provider_reference=told["ref"],
+            phone="+255712345678",
+            status=status,
+            raw_status=told["status"],
+        )
+
+    def report_receipt(self, report: SmsReport) -> dict[str, Any]:
+        return {"ok": True}
+
+
+@contextmanager
+def scripted_sms(*, callback_token: str = "t" * 22) -> Iterator[ScriptedSms]:
+    """Install a scripted SMS gateway as `scripted`, and as the only one, for the block."""
+    config = {"BACKEND": f"{__name__}.ScriptedSms", "OPTIONS": {}, "CALLBACK_TOKEN": callback_token}
+    with override_settings(SMS_GATEWAYS={"scripted": config}):
+        gateway = get_sms_gateway("scripted")
+        assert isinstance(gateway, ScriptedSms)
         yield gateway

@@ -33,7 +33,9 @@ INVARIANTS: dict[str, Invariant] = {
     ),
     "I42": Invariant("A refresh that loses or fails never clears the cookies of the one that won.", "500 tries"),
     "I43": Invariant("After signing out, here or everywhere, no operation accepts the old tokens.", "0 accepted"),
-    "I44": Invariant("A new password ends every other session; the current one gets new tokens.", "0 accepted"),
+    "I44": Invariant(
+        "A new password or phone number ends every other session; the current one gets new tokens.", "0 accepted"
+    ),
     "I45": Invariant(
         "Deactivation, deletion, suspension and removal act on the next request; payments under way still finish.",
         "0 x 200 after the commit, 0 x 500",
@@ -67,6 +69,14 @@ INVARIANTS: dict[str, Invariant] = {
     "I62": Invariant("The application's role owns no table and every tenant table has a forced policy.", "100 %"),
     "I63": Invariant("The database refuses a key to another tenant's row; what is unique is so per tenant.", "refused"),
     "I64": Invariant("The sweep notices a filter that is gone: each planted defect makes it fail.", "every mutant"),
+    "I65": Invariant("Five guesses at a texted code are looked at; then even the right one is refused.", "exactly 5"),
+    "I66": Invariant(
+        "A texted code works once, for ten minutes, and only for its challenge, purpose, number and person.",
+        "race of 20: 1 winner",
+    ),
+    "I67": Invariant(
+        "A texted code is any of a million numbers with equal chance, and stands nowhere.", "chi-square, 100,000 codes"
+    ),
 }
 
 

@@ -7,7 +7,10 @@ import io
 from collections.abc import Sequence
 from typing import Any, cast
 
+from allauth.account.models import EmailAddress, EmailConfirmation
+from allauth.mfa.models import Authenticator
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
 from django.core import signing
@@ -30,12 +33,18 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.import_export.forms import ImportForm
 from unfold.decorators import display
 from unfold.forms import AdminOwnPasswordChangeForm, AuthenticationForm
-from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    BASE_INPUT_CLASSES,
+    UnfoldAdminEmailInputWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+)
 
-from apps.accounts.models import AuthSession, User
-from apps.accounts.selectors import filter_sessions_by_state
+from apps.accounts.models import AuthSession, User, VerificationCode
+from apps.accounts.selectors import filter_sessions_by_state, has_second_factor
 from apps.accounts.serializers.operators import BringPersonInput
 from apps.accounts.services.accounts import count_guess
+from apps.accounts.services.factors import reset_factors
 from apps.accounts.services.operators import (
     RIGHTS,
     EmailTaken,
@@ -50,11 +59,13 @@ from apps.accounts.services.operators import (
     record_rights,
     send_reset_to_person,
 )
+from apps.accounts.services.proofs import prove_with_any_code
 from apps.tenants.selectors.tenants import list_my_tenants
 from core.admin import ReadOnlyAdmin, ReadOnlyInline, asked_actions
 from core.audit.actions import Action, ActorKind
 from core.audit.record import record
 from core.client_address import client_address
+from core.exceptions import DomainError
 from core.exports import AuditedExport, ExportResource
 from core.phones import to_e164
 from core.throttling.limits import Throttled
@@ -71,7 +82,19 @@ def operator_of(request: HttpRequest) -> User:
 
 
 class LimitedLoginForm(AuthenticationForm):  # type: ignore[misc]
-    """The admin's sign-in, under the same limits as the API's: another door would be another five guesses."""
+    """The admin's sign-in, under the same limits as the API's: another door would be another five guesses.
+
+    The code is asked of everybody, so the page tells nobody who has a second factor.
+    """
+
+    code = forms.CharField(
+        label=_("Code from your authenticator app, or a recovery code"),
+        required=False,
+        max_length=20,
+        widget=forms.TextInput(
+            attrs={"autocomplete": "one-time-code", "inputmode": "numeric", "class": " ".join(BASE_INPUT_CLASSES)}
+        ),
+    )
 
     def clean(self) -> dict[str, Any]:
         email = self.cleaned_data.get("username") or ""
@@ -81,7 +104,21 @@ class LimitedLoginForm(AuthenticationForm):  # type: ignore[misc]
             raise ValidationError(refusal.message, code=refusal.code) from None
         cleaned: dict[str, Any] = super().clean()
         counted.give_back()
+        self._check_second_factor(self.get_user())
         return cleaned
+
+    def _check_second_factor(self, user: User) -> None:
+        if not has_second_factor(user_id=user.pk):
+            if settings.ADMIN_REQUIRES_MFA:
+                raise ValidationError(_("The admin needs a second factor, and your account has none."), code="no_mfa")
+            return
+        code = self.cleaned_data.get("code") or ""
+        if not code:
+            raise ValidationError(_("Enter your password again, and the code."), code="mfa_required")
+        try:
+            prove_with_any_code(user=user, code=code, client=client_address(self.request))
+        except DomainError as refusal:
+            raise ValidationError(str(refusal.message), code=refusal.code) from None
 
 
 class OwnPasswordForm(AdminOwnPasswordChangeForm):  # type: ignore[misc]
@@ -92,7 +129,20 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):  # type: ignore[misc]
         return cast(User, self.user)
 
 
+def _may_enter(request: HttpRequest) -> bool:
+    """Whoever signed in while no second factor was demanded is shown the door when one is."""
+    if not _is_staff(request):
+        return False
+    return not settings.ADMIN_REQUIRES_MFA or has_second_factor(user_id=cast(User, request.user).pk)
+
+
+_is_staff = admin.site.has_permission
+admin.site.has_permission = _may_enter  # type: ignore[method-assign]
 admin.site.login_form = LimitedLoginForm
+admin.site.login_template = "accounts/admin_login.html"
+for model in (EmailAddress, EmailConfirmation, Authenticator):  # allauth's: empty, empty, and secret
+    if admin.site.is_registered(model):
+        admin.site.unregister(model)
 admin.site.password_change_form = OwnPasswordForm
 
 
@@ -354,9 +404,18 @@ class UserAdmin(PeopleImport, AuditedExport, ModelAdmin):  # type: ignore[misc]
     search_help_text = _("E-mail address, name, phone number or id")
     date_hierarchy = "created_at"
     show_full_result_count = False
-    readonly_fields = ("id", "is_active", "email_verified_at", "shown_memberships", "created_at", "last_login")
+    readonly_fields = (
+        "id",
+        "is_active",
+        "email_verified_at",
+        "phone_verified_at",
+        "shown_memberships",
+        "created_at",
+        "last_login",
+    )
     fieldsets = (
-        (None, {"fields": ("id", "email", "email_verified_at", "first_name", "last_name", "phone", "language")}),
+        (None, {"fields": ("id", "email", "email_verified_at", "first_name", "last_name", "language")}),
+        (_("Phone"), {"fields": ("phone", "phone_verified_at")}),
         (_("Organisations"), {"fields": ("shown_memberships",)}),
         (_("Access"), {"fields": ("is_active", "is_staff", "is_superuser", "user_permissions")}),
         (_("Dates"), {"fields": ("created_at", "last_login")}),
@@ -364,8 +423,8 @@ class UserAdmin(PeopleImport, AuditedExport, ModelAdmin):  # type: ignore[misc]
     add_fieldsets = ((None, {"fields": NewPersonForm.Meta.fields}),)
     filter_horizontal = ()  # two lists side by side are wider than the page
     inlines = (SessionInline,)
-    actions = ("deactivate", "reactivate", "end_sessions", "send_reset")
-    actions_detail = ("deactivate_one", "reactivate_one", "end_sessions_one", "send_reset_one")
+    actions = ("deactivate", "reactivate", "end_sessions", "send_reset", "remove_factor")
+    actions_detail = ("deactivate_one", "reactivate_one", "end_sessions_one", "send_reset_one", "remove_factor_one")
 
     deactivate, deactivate_one = asked_actions(
         "deactivate",
@@ -407,6 +466,15 @@ class UserAdmin(PeopleImport, AuditedExport, ModelAdmin):  # type: ignore[misc]
         done=_("Reset link sent."),
     )
 
+    remove_factor, remove_factor_one = asked_actions(
+        "remove_factor",
+        use_case=lambda request, person, _reason: reset_factors(user_id=person.pk, operator=operator_of(request)),
+        permission="superuser",
+        title=_("Remove the second factor (lost phone)"),
+        warning=_("These people sign in with their password alone from now on, and are told."),
+        done=_("Second factor removed."),
+    )
+
     @display(description=_("proven"), boolean=True, ordering="email_verified_at")  # type: ignore[untyped-decorator]
     def is_proven(self, person: User) -> bool:
         return person.is_email_verified
@@ -427,6 +495,9 @@ class UserAdmin(PeopleImport, AuditedExport, ModelAdmin):  # type: ignore[misc]
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         may_change = bool(super().has_change_permission(request, obj))
         return may_change and (obj is None or may_manage(operator=operator_of(request), person=obj))
+
+    def has_superuser_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return bool(request.user.is_active and request.user.is_superuser)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False  # payments name the person who started them; deactivate instead
@@ -516,3 +587,15 @@ class AuthSessionAdmin(ReadOnlyAdmin):
 
     def has_end_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("accounts.change_authsession")
+
+
+@admin.register(VerificationCode)
+class VerificationCodeAdmin(ReadOnlyAdmin):
+    """What was asked for and how it went. The codes themselves stand nowhere."""
+
+    list_display = ("created_at", "purpose", "phone", "user", "guesses", "expires_at", "used_at")
+    list_filter = ("purpose", ("used_at", admin.EmptyFieldListFilter))
+    list_select_related = ("user",)
+    search_fields = ("phone", "id", "user__email")
+    ordering = ("-created_at", "-id")
+    exclude = ("nonce",)

@@ -8,6 +8,7 @@ USER_EXAMPLE = {
     "phone": "+255712345678",
     "language": "en",
     "is_email_verified": True,
+    "is_phone_verified": True,
     "created_at": "2026-11-20T09:00:00Z",
 }
 PERSON_EXAMPLE = {
@@ -17,6 +18,7 @@ PERSON_EXAMPLE = {
     "last_name": "Ali",
     "phone": "+255712345678",
     "is_email_verified": True,
+    "is_phone_verified": True,
     "role": "admin",
     "joined_at": "2026-11-20T09:00:00Z",
 }
@@ -33,9 +35,17 @@ SIGNED_IN_EXAMPLE = {
     "refresh_expires_at": "2026-12-04T09:00:00Z",
 }
 PASSWORD_EXAMPLE = "kahawa-na-chai-7"  # noqa: S105  an example for the schema
+CODE_EXAMPLE = "492039"
+RECOVERY_CODE_EXAMPLE = "6093-1842"
+CHALLENGE_EXAMPLE = {
+    "challenge": "5f6a2a0c-2d53-4a7e-9c0e-9d0b8c7a6f11",
+    "expires_at": "2026-11-20T09:10:00Z",
+    "resend_after": 60,
+}
 SESSION_EXAMPLE = {
     "id": "2734954d-580c-4ba4-98d0-4d614fcea0ff",
     "transport": "body",
+    "methods": ["pwd", "otp"],
     "user_agent": "FarajaApp/1.4 (Android 15)",
     "created_at": "2026-11-20T09:00:00Z",
     "last_used_at": "2026-11-20T09:14:00Z",

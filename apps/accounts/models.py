@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -9,7 +10,9 @@ from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, Permis
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
+from apps.accounts.methods import Method
 from apps.accounts.transports import Transport
 from apps.common.models import BaseModel
 
@@ -41,24 +44,29 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(BaseModel, AbstractBaseUser, PermissionsMixin):
-    """A person. Signs in by e-mail.
+    """A person. Signs in by e-mail and password, or by a code to a phone number that they have proven.
 
     An address is a claim until it is proven, and only one account can have proven it. So registering tells nobody
-    whether an address is known, and nobody keeps an address from its owner by registering first.
+    whether an address is known, and nobody keeps an address from its owner by registering first. The same goes for
+    phone numbers.
     """
 
     email = models.EmailField(max_length=254, help_text="Stored in lower case.")
     first_name = models.CharField(max_length=100, blank=True)
     last_name = models.CharField(max_length=100, blank=True)
-    phone = models.CharField(max_length=16, blank=True, help_text="E.164. Unverified until the person proves it.")
+    phone = models.CharField(max_length=16, blank=True, help_text="E.164. A claim until it is proven.")
     language = models.CharField(max_length=2, choices=settings.LANGUAGES, default="en")
     email_verified_at = models.DateTimeField(null=True, blank=True)
+    phone_verified_at = models.DateTimeField(null=True, blank=True)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     deletion_due_at = models.DateTimeField(
         null=True, blank=True, help_text="The person has asked for deletion and may take it back until then."
     )
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    factors_changed_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When a second factor was last switched on, off or renewed."
+    )
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -79,6 +87,13 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
                 condition=models.Q(is_active=False) | models.Q(deletion_due_at=None, deleted_at=None),
                 name="user_leaving_is_inactive",
             ),
+            models.UniqueConstraint(
+                fields=["phone"], condition=models.Q(phone_verified_at__isnull=False), name="user_phone_proven_once"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(phone_verified_at__isnull=True) | ~models.Q(phone=""),
+                name="user_proven_phone_exists",
+            ),
         ]
         indexes = [models.Index(fields=["email"], name="user_email")]
 
@@ -93,6 +108,16 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
     def is_leaving(self) -> bool:
         """They have asked for deletion, and it has not happened yet."""
         return self.deletion_due_at is not None
+
+    def get_session_auth_hash(self) -> str:
+        """The admin's sessions end with a change of the password, as Django has it, and of the second factor."""
+        changed = self.factors_changed_at
+        told = f"{super().get_session_auth_hash()}:{changed.isoformat() if changed else ''}"
+        return salted_hmac("accounts.session_auth", told, algorithm="sha256").hexdigest()
+
+    @property
+    def is_phone_verified(self) -> bool:
+        return self.phone_verified_at is not None
 
     def get_full_name(self) -> str:
         return f"{self.first_name} {self.last_name}".strip()
@@ -112,6 +137,8 @@ class AuthSession(BaseModel):
         LOGOUT = "logout"
         REUSE = "reuse"
         NEW_PASSWORD = "new_password"  # noqa: S105  a reason
+        NEW_FACTOR = "new_factor"
+        NEW_PHONE = "new_phone"
         TOO_MANY = "too_many"
         STAFF = "staff"
         DEACTIVATED = "deactivated"
@@ -131,6 +158,9 @@ class AuthSession(BaseModel):
     authenticated_at = models.DateTimeField(
         default=timezone.now, help_text="When the person last proved who they are, by more than a token."
     )
+    methods = models.JSONField(
+        default=list, help_text="By what they have proven it in this session: the `amr` claim, first proof first."
+    )
     client_key = models.CharField(
         max_length=32,
         blank=True,
@@ -147,6 +177,37 @@ class AuthSession(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.transport} session {self.pk}"
+
+
+class MfaChallenge(BaseModel):
+    """A sign-in that waits for its second factor. No session: its token opens nothing but the second step.
+
+    Like a mailed link, the token is a function of the row (and of the password's hash); the row holds no secret.
+    """
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="mfa_challenges")
+    transport = models.CharField(max_length=20, choices=Transport.choices)
+    method = models.CharField(max_length=20, choices=Method.choices, help_text="What has been proven so far.")
+    guesses = models.PositiveSmallIntegerField(default=0, help_text="Codes that were looked at.")
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, help_text="When it was met, or ended.")
+
+    class Meta:
+        indexes = [models.Index(fields=["expires_at"], name="mfa_challenge_expiry")]
+
+    def __str__(self) -> str:
+        return f"challenge {self.pk}"
+
+
+class TotpSetup(BaseModel):
+    """A secret that was shown to somebody who has not yet proven that their app knows it."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="totp_setup")
+    secret = models.CharField(max_length=300, help_text="Sealed.")
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"set-up {self.pk}"
 
 
 class EmailLink(BaseModel):
@@ -168,3 +229,44 @@ class EmailLink(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.purpose} for {self.email}"
+
+
+def new_nonce() -> str:
+    """128 random bits."""
+    return secrets.token_hex(16)
+
+
+class VerificationCode(BaseModel):
+    """Six digits that were texted to prove a phone number. Its id is the challenge that the client answers.
+
+    The code is a function of this row and the server's key, so it stands nowhere. There is a row for every number that
+    was asked about, whether or not it belongs to anybody.
+    """
+
+    class Purpose(models.TextChoices):
+        LOGIN = "login"
+        VERIFY_PHONE = "verify_phone"
+        CHANGE_PHONE = "change_phone"
+
+    user = models.ForeignKey(
+        User,
+        on_delete=models.CASCADE,
+        null=True,
+        related_name="+",
+        help_text="Who asked. Empty for signing in: whose number it is shows only when the code is right.",
+    )
+    purpose = models.CharField(max_length=20, choices=Purpose.choices)
+    phone = models.CharField(max_length=16, help_text="E.164. Where it was sent, and what it proves.")
+    nonce = models.CharField(max_length=32, default=new_nonce, editable=False)
+    guesses = models.PositiveSmallIntegerField(default=0, help_text="How many were looked at.")
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, help_text="Also when a newer one took its place.")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["phone", "purpose"], condition=models.Q(used_at=None), name="code_open_by_phone"),
+            models.Index(fields=["expires_at"], name="code_expiry"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} for {self.phone}"

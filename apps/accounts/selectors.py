@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from allauth.mfa import app_settings
+from allauth.mfa.models import Authenticator
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from apps.accounts.models import AuthSession, EmailLink, User
+from apps.accounts.models import AuthSession, EmailLink, User, VerificationCode
 from apps.tenants.selectors.members import role_subquery
 from core.client_address import client_key
 from core.personal_data import Subject
@@ -87,6 +90,11 @@ def find_user_by_email(*, email: str) -> User | None:
     return User.objects.holder_of(email)
 
 
+def find_user_by_phone(*, phone: str) -> User | None:
+    """Who has proven this number (E.164) last. Nobody who merely claims it."""
+    return User.objects.filter(phone=phone, phone_verified_at__isnull=False).first() if phone else None
+
+
 def list_claimants(*, email: str) -> Claimants:
     """Who may sign in by this address: its holder, and the newest of the others who claim it."""
     holder = User.objects.holder_of(email)
@@ -108,7 +116,12 @@ def is_known_client(*, email: str, client: str) -> bool:
     The holder's sessions only: whoever merely claims the address must not get guesses of their own at its password.
     """
     holder = User.objects.holder_of(email)
-    sessions = AuthSession.objects.filter(user=holder, client_key=client_key(client))
+    return holder is not None and is_known_network(user_id=holder.pk, client=client)
+
+
+def is_known_network(*, user_id: UUID, client: str) -> bool:
+    """Whether a person has signed in from this network before, in a session that no stolen token ended."""
+    sessions = AuthSession.objects.filter(user_id=user_id, client_key=client_key(client))
     return sessions.exclude(revoked_reason=AuthSession.Reason.REUSE).exists()
 
 
@@ -116,19 +129,67 @@ def find_user(*, user_id: UUID) -> User | None:
     return User.objects.filter(pk=user_id).first()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Factor:
+    """A second factor that is switched on."""
+
+    type: str
+    created_at: datetime
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactorSummary:
+    """A person's second factors, and how they can prove themselves again."""
+
+    factors: tuple[Factor, ...]
+    recovery_codes_left: int
+    proofs: tuple[str, ...]
+
+    @property
+    def is_enabled(self) -> bool:
+        return bool(self.factors)
+
+
+def has_second_factor(*, user_id: UUID) -> bool:
+    """Whether signing in takes more than one proof. Recovery codes alone are no factor."""
+    return bool(Authenticator.objects.filter(user_id=user_id, type=Authenticator.Type.TOTP).exists())
+
+
+def summarise_factors(*, user: User) -> FactorSummary:
+    """What second factors `user` has."""
+    rows = {row.type: row for row in Authenticator.objects.filter(user_id=user.pk)}
+    totp, recovery = rows.get(Authenticator.Type.TOTP), rows.get(Authenticator.Type.RECOVERY_CODES)
+    factors = () if totp is None else (_factor(totp),)
+    left = 0 if recovery is None else app_settings.RECOVERY_CODE_COUNT - int(recovery.data["used_mask"]).bit_count()
+    return FactorSummary(factors=factors, recovery_codes_left=left, proofs=_proofs(user, bool(totp), left))
+
+
+def _factor(row: Authenticator) -> Factor:
+    return Factor(type=str(row.type), created_at=row.created_at, last_used_at=row.last_used_at)
+
+
+def _proofs(user: User, is_enabled: bool, codes_left: int) -> tuple[str, ...]:
+    """The fields of a re-authentication that `user` can fill. None: only signing in again proves them."""
+    if is_enabled:
+        return ("code", "recovery_code") if codes_left else ("code",)
+    return ("password",) if user.has_usable_password() else ()
+
+
 def subject_of(user: User) -> Subject:
     """A person as the other apps need them to find what they store.
 
     An address that somebody else has proven is not this person's: a claim gives nobody another one's messages.
     """
-    addresses = () if is_email_proven_by_another(user=user) else (user.email,)
-    return Subject(user.pk, addresses, addresses if user.is_email_verified else ())
+    phones = (user.phone,) if user.is_phone_verified else ()
+    emails = () if is_email_proven_by_another(user=user) else (user.email,)
+    return Subject(user.pk, (*emails, *phones), (*(emails if user.is_email_verified else ()), *phones))
 
 
 def export_sessions(*, subject: Subject, limit: int) -> list[dict[str, Any]]:
     """Where a person has signed in, as long as sessions are kept."""
     rows = AuthSession.objects.filter(user_id=subject.id).order_by("-created_at", "-pk")
-    columns = ("id", "transport", "user_agent", "created_at", "last_used_at", "revoked_at", "revoked_reason")
+    columns = ("id", "transport", "methods", "user_agent", "created_at", "last_used_at", "revoked_at", "revoked_reason")
     return list(rows.values(*columns)[:limit])
 
 
@@ -137,3 +198,16 @@ def export_email_links(*, subject: Subject, limit: int) -> list[dict[str, Any]]:
     rows = EmailLink.objects.filter(user_id=subject.id).order_by("-created_at", "-pk")
     columns = ("purpose", "email", "created_at", "expires_at", "used_at")
     return list(rows.values(*columns)[:limit])
+
+
+def export_codes(*, subject: Subject, limit: int) -> list[dict[str, Any]]:
+    """Codes that a person had texted to prove a number. Without their ids and nonces, from which the codes are made."""
+    rows = VerificationCode.objects.filter(user_id=subject.id).order_by("-created_at", "-pk")
+    columns = ("purpose", "phone", "guesses", "created_at", "expires_at", "used_at")
+    return list(rows.values(*columns)[:limit])
+
+
+def export_factors(*, subject: Subject, limit: int) -> list[dict[str, Any]]:
+    """A person's second factors, recovery codes among them, without what they are checked with."""
+    rows = Authenticator.objects.filter(user_id=subject.id).order_by("-created_at", "-pk")
+    return list(rows.values("type", "created_at", "last_used_at")[:limit])

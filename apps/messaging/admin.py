@@ -20,5 +20,7 @@ class MessageAdmin(TenantAdmin):
     list_filter = ("channel", "status", "provider", "tenant")
     search_fields = ("id", "to", "key", "provider_reference")
     date_hierarchy = "created_at"
+    exclude = ("text",)
+    readonly_fields = ("shown_text",)
     ordering = ("-created_at", "-id")
     inlines = (DeliveryReportInline,)

@@ -8,6 +8,7 @@ from django.db import models
 from django.utils import timezone
 
 from apps.common.models import BaseModel
+from apps.messaging.placeholders import mask_secret
 from apps.messaging.progress import MessageStatus
 from core.tenancy import TenantModel
 
@@ -22,7 +23,15 @@ class Message(BaseModel, TenantModel):
     channel = models.CharField(max_length=10, choices=Channel.choices)
     to = models.CharField(max_length=254)
     subject = models.CharField(max_length=200, blank=True)
-    text = models.TextField()
+    text = models.TextField(help_text="With a placeholder where a secret is put in while it is being sent.")
+    secret = models.CharField(
+        max_length=100,
+        blank=True,
+        help_text="Who knows what the placeholder stands for: kind:reference. Never it itself.",
+    )
+    is_repeatable = models.BooleanField(
+        default=True, help_text="Whether it may be sent once more when nobody knows whether it was taken."
+    )
     key = models.CharField(max_length=100, help_text="What the message is for; one message per purpose and channel.")
     status = models.CharField(max_length=20, choices=MessageStatus.choices, default=MessageStatus.QUEUED)
     provider = models.CharField(max_length=50, blank=True)
@@ -41,6 +50,11 @@ class Message(BaseModel, TenantModel):
 
     def __str__(self) -> str:
         return f"{self.channel} {self.key}"
+
+    @property
+    def shown_text(self) -> str:
+        """The text for whoever reads the log: a secret in it is masked."""
+        return mask_secret(self.text) if self.secret else self.text
 
 
 class MessageReference(models.Model):

@@ -127,7 +127,6 @@ class InvitationAdmin(ReadOnlyAdmin):
     search_fields = ("email", "phone", "tenant__name", "tenant__id")
     search_help_text = _("E-mail address or phone number, or name or id of the organisation")
     ordering = ("-created_at", "-id")
-    exclude = ("token_hash",)
 
     @display(  # type: ignore[untyped-decorator]
         description=_("status"),

@@ -43,7 +43,10 @@ class Membership(BaseModel):
 
 
 class Invitation(BaseModel):
-    """An offer of a membership, sent to an e-mail address or a phone. Holds the hash of its token only."""
+    """An offer of a membership, sent to an e-mail address or a phone.
+
+    Its token is a function of the row's id, the number of sendings and the server's key; it stands nowhere.
+    """
 
     class Role(models.TextChoices):
         """An owner is made from a member, never by post."""
@@ -55,7 +58,6 @@ class Invitation(BaseModel):
     email = models.EmailField(max_length=254, blank=True, help_text="Stored in lower case.")
     phone = models.CharField(max_length=16, blank=True, help_text="E.164.")
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.MEMBER)
-    token_hash = models.CharField(max_length=64, unique=True)
     invited_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     sends = models.PositiveSmallIntegerField(default=0)
     expires_at = models.DateTimeField()

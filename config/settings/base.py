@@ -82,6 +82,8 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "allauth.account",  # its code is beneath allauth.mfa; its own tables stay empty
+    "allauth.mfa",
     "corsheaders",
     "rest_framework",
     "core",  # before drf_spectacular, one of whose templates it replaces
@@ -113,6 +115,7 @@ MIDDLEWARE = [
     "core.middleware.AdminOnlyAuthenticationMiddleware",
     "core.middleware.AdminOnlyMessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",  # allauth refuses to start without it
 ]
 
 TEMPLATES = [
@@ -226,6 +229,9 @@ CRASH_POINTS_ENABLED = False
 # How many proxies stand before the web server and append to X-Forwarded-For. 0: nothing there is believed.
 NUM_PROXIES = env.int("NUM_PROXIES", default=0)
 
+# How long after one code the next may be asked for; what the answer to a request for one says.
+OTP_RESEND_AFTER = timedelta(seconds=60)
+
 # name: (burst, per). That many at once, and then one more each time per / burst has passed. When Redis is configured
 # and away, half as many.
 RATE_LIMITS: dict[str, tuple[int, timedelta]] = {
@@ -247,12 +253,29 @@ RATE_LIMITS: dict[str, tuple[int, timedelta]] = {
     # Mails with a reset link: to one account, and asked for from one address.
     "reset_account": (5, timedelta(hours=1)),
     "reset_client": (20, timedelta(hours=1)),
-    # Guesses at the current password by whoever holds a stolen session.
+    # Wrong codes of a second factor for one account, by whoever has its password. A code is one of a million and three
+    # of them are good at any time: 250 guesses a day find one in 1,300 days.
+    "mfa_account": (10, timedelta(hours=1)),
+    # The same from a network where this person has signed in before, counted apart, as for passwords.
+    "mfa_known": (10, timedelta(hours=1)),
+    # Switching a second factor on or off, and the codes on the way: each is a mail and ends sessions.
+    "mfa_person": (20, timedelta(hours=1)),
+    # Guesses at the current password, or at a code, by whoever holds a stolen session.
     "password_person": (5, timedelta(minutes=15)),
     # Confirmation mails that a person sends to themselves.
     "link_person": (5, timedelta(hours=1)),
     # Each reads everything about a person, in every tenant of theirs.
     "export_person": (5, timedelta(hours=1)),
+    # Codes texted to one number, by whomever and for whatever: each costs money, disturbs somebody, and is five guesses
+    # out of a million. So fewer than a hundred guesses a day.
+    "otp_resend": (1, OTP_RESEND_AFTER),
+    "otp_phone": (5, timedelta(hours=1)),
+    "otp_phone_daily": (10, timedelta(days=1)),
+    # The same, asked for from one address by people who are not signed in, and by one who is.
+    "otp_client": (10, timedelta(hours=1)),
+    "otp_person": (5, timedelta(hours=1)),
+    # Wrong codes from one address, whoever was asked to prove what.
+    "otp_guess_client": (10, timedelta(minutes=1)),
     # Each is a mail or a text to a stranger, and a text costs money.
     "invitations_person": (30, timedelta(hours=1)),
     # Each is a push to somebody's phone. A shop that sells more than one thing a second sets PAYMENTS_PER_MINUTE.
@@ -348,6 +371,24 @@ AUTH_LINK_LIFETIME = {
 # How long a person may take the deletion of their account back.
 ACCOUNT_DELETION_GRACE = timedelta(days=env.int("ACCOUNT_DELETION_GRACE_DAYS", default=14))
 INVITATION_LIFETIME = timedelta(days=7)
+OTP_LIFETIME = timedelta(minutes=10)
+OTP_MAX_GUESSES = 5
+
+# Between the first and the second factor of a sign-in, and between showing a secret and its first code.
+MFA_CHALLENGE_LIFETIME = timedelta(minutes=5)
+MFA_SETUP_LIFETIME = timedelta(minutes=30)
+# Read by django-allauth: one step of 30 seconds early or late is the same minute on another clock.
+MFA_ADAPTER = "apps.accounts.mfa_adapter.MfaAdapter"
+MFA_TOTP_ISSUER = env.str("MFA_ISSUER", default="Faraja")
+MFA_TOTP_TOLERANCE = 1
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS, ACCOUNT_SIGNUP_FIELDS = {"email"}, ["email*", "password1*"]
+# Whether staff need a second factor for the admin. Whoever has one is always asked for it.
+ADMIN_REQUIRES_MFA = env.bool("ADMIN_REQUIRES_MFA", default=False)
+
+# What encrypts secrets that have to be read again (`core.sealing`): the first one seals, all of them open. Without any,
+# a key derived from SECRET_KEY.
+ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=[])
 # Where mailed links lead: the web frontend, which hands the token to the API.
 FRONTEND_URL = env.str("FRONTEND_URL", default="http://localhost:3000").rstrip("/")
 
@@ -404,6 +445,8 @@ def payment_gateways(simulators_url: str | None = None) -> dict[str, Any]:
 
 # --- Messaging ------------------------------------------------------------------------------------------------------
 
+# Who knows what stands for the placeholder in a message.
+MESSAGE_SECRETS = "config.message_secrets.SECRETS"
 # A text whose acceptance is uncertain waits this long for a delivery report before it is sent once more.
 SMS_CONFIRM_SECONDS = env.int("SMS_CONFIRM_SECONDS", default=300)
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Faraja <no-reply@faraja.test>")
@@ -498,6 +541,7 @@ UNFOLD = {
                 "items": [
                     _admin_link(_("Users"), "person", "accounts_user"),
                     _admin_link(_("Sessions"), "devices", "accounts_authsession"),
+                    _admin_link(_("Codes"), "pin", "accounts_verificationcode"),
                 ],
             },
             {

@@ -42,6 +42,8 @@ RATE_LIMITS = RATE_LIMITS | {
     "login_client": (1000, timedelta(minutes=1)),
     "register_client": (1000, timedelta(hours=1)),
     "reset_client": (1000, timedelta(hours=1)),
+    "otp_client": (1000, timedelta(hours=1)),
+    "otp_guess_client": (1000, timedelta(minutes=1)),
 }
 
 CRASH_POINTS_ENABLED = True

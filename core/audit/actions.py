@@ -47,6 +47,7 @@ class Action(models.TextChoices):
     MFA_DISABLED = "mfa.disabled", _("switched the second factor off")
     MFA_RECOVERY_CODES_MADE = "mfa.recovery_codes_made", _("made new recovery codes")
     MFA_RECOVERY_CODE_USED = "mfa.recovery_code_used", _("signed in with a recovery code")
+    MFA_REMOVED = "mfa.removed", _("removed a second factor that was lost")
     LOGIN_LINKED = "login.linked", _("linked a login provider")
     LOGIN_UNLINKED = "login.unlinked", _("unlinked a login provider")
     ACCOUNT_EXPORTED = "account.exported", _("exported the account's data")

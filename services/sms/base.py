@@ -40,7 +40,7 @@ class SmsRequest:
 
     key: str
     phone: str
-    text: str
+    text: str = field(repr=False)  # may hold a code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

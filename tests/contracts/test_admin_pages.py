@@ -13,7 +13,9 @@ from django.urls import reverse
 
 from apps.accounts.models import User
 from apps.accounts.services.accounts import create_operator
+from apps.accounts.services.codes import request_login_code
 from apps.messaging.models import DeliveryReport, Message
+from apps.messaging.services.messages import queue_message
 from apps.messaging.services.receipts import send_receipt
 from apps.payments.models import Attempt, InboxDelivery, Observation
 from apps.payments.services.payments import expire_payment
@@ -21,6 +23,7 @@ from apps.tenants.models import ApiKey, Invitation
 from core.audit.actions import Action
 from core.audit.models import AuditEntry
 from core.outbox.models import OutboxEvent
+from tests.factories.accounts import with_proven_phone
 from tests.factories.operators import browser_of, make_operator
 from tests.factories.payments import make_payment
 from tests.factories.tenants import make_api_key, make_invitation
@@ -48,6 +51,7 @@ def rows(in_tenant) -> dict[type[Model], Any]:
     found = [payment, Attempt.objects.get(), message, inbox, OutboxEvent.objects.first(), in_tenant.user]
     found += [in_tenant.user.sessions.get(), in_tenant.user.memberships.get().tenant]
     found += [make_invitation(in_tenant), make_api_key(in_tenant)[0], in_tenant.user.memberships.get()]
+    found.append(request_login_code(phone="+255712345678", client="test"))
     found += [AuditEntry.objects.first()]
     return {type(row): row for row in found}
 
@@ -92,6 +96,32 @@ def test_the_history_of_one_row_opens(operator, rows, model):
     leave_the_room()
 
     assert operator.get(page_of(model, "history", rows[model].pk)).status_code == 200
+
+
+def test_what_is_secret_in_a_message_is_masked(operator, rows, in_tenant):
+    message = queue_message(channel="sms", to="+255712345678", text="Say {secret}.", key="k", secret="code:1")
+    leave_the_room()
+
+    page = operator.get(page_of(Message, "change", message.pk)).content.decode()
+
+    assert "Say ******." in page
+    assert "{secret}" not in page
+
+
+def test_a_number_that_an_operator_types_is_a_claim(operator, in_tenant):
+    user = with_proven_phone(in_tenant).user
+    page = page_of(type(user), "change", user.pk)
+    inline = {f"sessions-{name}": "0" for name in ("TOTAL_FORMS", "INITIAL_FORMS", "MIN_NUM_FORMS", "MAX_NUM_FORMS")}
+    form = {"email": user.email, "phone": "+255712000111", "language": "en", **inline}
+    leave_the_room()
+
+    assert operator.post(page, form | {"phone": user.phone}).status_code == 302
+    user.refresh_from_db()
+    assert user.is_phone_verified
+    assert operator.post(page, form).status_code == 302
+
+    user.refresh_from_db()
+    assert (user.phone, user.is_phone_verified) == ("+255712000111", False)
 
 
 def test_a_payment_is_shown_with_its_attempts_and_its_story(operator, rows):

@@ -12,18 +12,22 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from apps.accounts.models import EmailLink, User
+from apps.accounts.models import AuthSession, EmailLink, User, VerificationCode
+from apps.accounts.services.codes import code_of
+from apps.accounts.services.deletion import request_deletion
 from apps.accounts.services.links import reset_password, token_of
 from apps.accounts.services.passwords import change_password
+from apps.accounts.services.phones import confirm_phone_change
 from apps.accounts.services.sessions import end_all_sessions, end_session, end_session_of
 from apps.accounts.tokens import read_access
 from apps.tenants.models import Membership, Tenant
+from core.tenancy import tenant_scope
 from tests.contracts.schema import Operation, operations
 from tests.contracts.sweep import right_request
 from tests.contracts.test_routes import ask, made_up
 from tests.contracts.world import undone
 from tests.envelope import faults_in
-from tests.factories.accounts import PASSWORD, Member, make_member
+from tests.factories.accounts import PASSWORD, Member, fresh_phone, make_member
 from tests.factories.tenants import add_member
 from tests.figures import RecordFigure
 
@@ -49,6 +53,15 @@ def follow_a_reset_link(member: Member) -> None:
     reset_password(token=token_of(link), password=NEW_PASSWORD)
 
 
+def change_phone(member: Member) -> None:
+    code = VerificationCode.objects.create(
+        user=member.user, purpose="change_phone", phone=fresh_phone(), expires_at=timezone.now() + timedelta(minutes=1)
+    )
+    with tenant_scope(member.tenant_id):
+        session = AuthSession.objects.select_related("user").get(pk=session_of(member))
+        confirm_phone_change(session=session, challenge=code.pk, guess=code_of(code))
+
+
 # How a session ends while its tokens are still fresh, and by which invariant.
 ENDINGS: dict[str, tuple[str, Callable[[Member], Any]]] = {
     "signed out": ("I43", lambda member: end_session(session_id=session_of(member))),
@@ -62,11 +75,17 @@ ENDINGS: dict[str, tuple[str, Callable[[Member], Any]]] = {
         lambda member: change_password(user=member.user, current_password=PASSWORD, new_password=NEW_PASSWORD),
     ),
     "a reset password": ("I44", follow_a_reset_link),
+    "a new phone number": ("I44", change_phone),
 }
 # What may happen to a person or their tenant, with the answer to operations of a tenant and to the others.
 FALLS: dict[str, tuple[Callable[[Member], Any], tuple[int, str], tuple[int, str] | None]] = {
     "deactivated": (
         lambda member: User.objects.filter(pk=member.user.pk).update(is_active=False),
+        (401, "account_inactive"),
+        (401, "account_inactive"),
+    ),
+    "leaving": (
+        lambda member: request_deletion(session=AuthSession.objects.get(pk=session_of(member))),
         (401, "account_inactive"),
         (401, "account_inactive"),
     ),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import random
+from dataclasses import dataclass, replace
 from itertools import count
 from uuid import UUID
 
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from apps.accounts.models import User
@@ -32,6 +34,18 @@ class Member:
         return client
 
 
+def fresh_phone() -> str:
+    """A number that no other test (or earlier run on the same Redis) has asked about."""
+    return f"+2557{random.randrange(10_000_000, 60_000_000)}"
+
+
+def with_proven_phone(member: Member, phone: str = "") -> Member:
+    """`member`, whose number is proven from now on."""
+    member.user.phone, member.user.phone_verified_at = phone or fresh_phone(), timezone.now()
+    member.user.save()
+    return member
+
+
 def make_member(*, email: str = "", transport: str = "body") -> Member:
     """Register somebody (through the use case, as the API does) and sign them in."""
     user = register(email=email or f"person{next(_numbers)}@example.com", password=PASSWORD, first_name="Asha")
@@ -40,3 +54,8 @@ def make_member(*, email: str = "", transport: str = "body") -> Member:
     principal, tokens = open_session(user=user, transport=transport)
     assert principal.tenant_id is not None
     return Member(user, principal.tenant_id, tokens)
+
+
+def signed_in_again(member: Member) -> Member:
+    """The same person with a session of now."""
+    return replace(member, tokens=open_session(user=member.user, transport="body")[1])

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from itertools import count
 from typing import Any
+from uuid import UUID
 
 from rest_framework.test import APIClient
 
 from apps.accounts.services.sessions import switch_tenant
 from apps.accounts.tokens import read_access
 from apps.messaging.models import Message
+from apps.messaging.services.messages import send_message
 from apps.tenants.models import ApiKey, Invitation, Membership
 from apps.tenants.services.api_keys import create_api_key
-from apps.tenants.services.invitations import invite
+from apps.tenants.services.invitations import invitation_token, invite
 from core.tenancy import tenant_scope, tenant_transaction
 from tests.factories.accounts import Member, make_member
 
@@ -49,10 +51,17 @@ def messages_of(member: Member) -> list[Message]:
         return list(Message.objects.order_by("created_at"))
 
 
+def deliver_messages(member: Member) -> None:
+    """What the worker does with the queue of `member`'s tenant."""
+    with tenant_scope(member.tenant_id):
+        for message in messages_of(member):
+            send_message(message_id=message.pk)
+
+
 def tokens_sent(member: Member) -> list[str]:
-    """The tokens of the invitations to `member`'s tenant: from the messages, for nothing else has them."""
-    texts = [message.text for message in messages_of(member) if message.key.startswith("invitation:")]
-    return [text.rpartition("token=")[2] for text in texts]
+    """The tokens of the invitations to `member`'s tenant, one per sending."""
+    sent = [message.secret.split(":") for message in messages_of(member) if message.secret.startswith("invitation:")]
+    return [invitation_token(invitation_id=UUID(pk), sends=int(sends)) for _kind, pk, sends in sent]
 
 
 def make_api_key(member: Member, *scopes: str, **fields: Any) -> tuple[ApiKey, str]:

@@ -39,6 +39,7 @@ class UpdateProfileInput(InputSerializer):
 
 class UserOutput(serializers.ModelSerializer[User]):
     is_email_verified = serializers.BooleanField(read_only=True)
+    is_phone_verified = serializers.BooleanField(read_only=True)
 
     class Meta:
         model = User
@@ -50,6 +51,7 @@ class UserOutput(serializers.ModelSerializer[User]):
             "phone",
             "language",
             "is_email_verified",
+            "is_phone_verified",
             "created_at",
         )
 

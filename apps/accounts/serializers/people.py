@@ -32,5 +32,6 @@ class PersonOutput(serializers.Serializer[Any]):
     last_name = serializers.CharField(source="user.last_name")
     phone = serializers.CharField(source="user.phone", allow_blank=True)
     is_email_verified = serializers.BooleanField(source="user.is_email_verified")
+    is_phone_verified = serializers.BooleanField(source="user.is_phone_verified")
     role = serializers.ChoiceField(choices=ROLES)
     joined_at = serializers.DateTimeField(source="created_at")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
@@ -21,7 +22,7 @@ from django.utils import timezone, translation
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from apps.accounts.models import AuthSession, EmailLink, User
+from apps.accounts.models import AuthSession, EmailLink, MfaChallenge, TotpSetup, User, VerificationCode
 from apps.accounts.selectors import find_user, subject_of
 from apps.accounts.services.accounts import InvalidCredentials, find_by_credentials
 from apps.accounts.services.sessions import AccountInactive, end_all_sessions
@@ -120,14 +121,19 @@ def redact_person(*, subject: Subject) -> None:
     resets = OutboxEvent.objects.filter(name="account.reset_requested", payload__email=user.email)
     resets.filter(Q(done_at__isnull=False) | Q(dead_at__isnull=False)).delete()
     user.email, user.email_verified_at = subject.placeholder, None
+    phone, user.phone_verified_at = user.phone, None
     user.first_name = user.last_name = user.phone = ""
     user.is_active = user.is_staff = user.is_superuser = False
     user.deletion_due_at, user.deleted_at, user.last_login = None, timezone.now(), None
+    user.factors_changed_at = None
     user.set_unusable_password()
     user.save()
     user.groups.clear()
     user.user_permissions.clear()
-    EmailLink.objects.filter(user=user).delete()
+    for model in (EmailLink, MfaChallenge, TotpSetup, Authenticator):
+        model._base_manager.filter(user=user).delete()
+    # Codes for signing in name a number and no person: the number counts if they have proven it.
+    VerificationCode.objects.filter(Q(user=user) | Q(phone=phone, phone__in=subject.proven)).delete()
     end_all_sessions(user_id=user.pk, reason=AuthSession.Reason.DELETION)
     AuthSession.objects.filter(user=user).update(user_agent="", client_key="", updated_at=timezone.now())
     # The admin's history of the person shows them by their address.

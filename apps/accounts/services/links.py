@@ -6,7 +6,6 @@ row when the mail is written, and a database dump opens nothing.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from datetime import timedelta
 from uuid import UUID
@@ -18,11 +17,13 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from apps.accounts.models import EmailLink, User
+from apps.accounts.models import AuthSession, EmailLink, User
 from apps.accounts.selectors import find_user_by_email, is_email_proven_by_another
-from apps.accounts.services.passwords import check_own_password, set_password
+from apps.accounts.services.passwords import set_password
+from apps.accounts.services.step_up import require_proof
 from core.audit.actions import Action
 from core.audit.record import record
+from core.derived import derive
 from core.exceptions import RuleViolated
 from core.outbox.publisher import publish
 from core.purge import delete_in_batches
@@ -50,13 +51,14 @@ def request_verification(*, user: User) -> None:
 
 
 @transaction.atomic
-def request_email_change(*, user: User, email: str, password: str) -> None:
+def request_email_change(*, session: AuthSession, email: str, password: str = "") -> None:
     """Send a link to the new address; the account keeps the old one until it is followed.
 
-    Whether the new address belongs to somebody else is not told: it shows when the link is followed.
+    `ReauthenticationRequired` or `WrongPassword`, as `require_proof` has it. Whether the new address belongs to
+    somebody else is not told: it shows when the link is followed.
     """
-    check_own_password(user=user, password=password)
-    _request(user, Purpose.CHANGE_EMAIL, email=email.strip().lower())
+    require_proof(session=session, password=password)
+    _request(session.user, Purpose.CHANGE_EMAIL, email=email.strip().lower())
 
 
 def request_password_reset(*, email: str, client: str) -> None:
@@ -139,8 +141,7 @@ def token_of(link: EmailLink) -> str:
 
 
 def _signature(link_id: UUID) -> str:
-    key = hashlib.sha256(b"email-link:" + settings.SECRET_KEY.encode()).digest()
-    return hmac.new(key, link_id.bytes, hashlib.sha256).hexdigest()[:32]
+    return derive("email-link", link_id.bytes).hex()[:32]
 
 
 def _use(token: str, *purposes: str) -> EmailLink:
@@ -184,9 +185,16 @@ def verify_email(*, token: str) -> User:
 
 @transaction.atomic
 def reset_password(*, token: str, password: str) -> None:
-    """Set a new password by a followed link; every session ends. `LinkInvalid`, or `PasswordTooWeak` (link stays)."""
+    """Set a new password by a followed link; every session ends. `LinkInvalid`, or `PasswordTooWeak` (link stays).
+
+    Whoever claimed the address first, without having it, keeps no way in: a phone number that they may have proven has
+    to be proven again, and a change to another address that they may have asked for does not happen.
+    """
     link = _use(token, Purpose.RESET_PASSWORD)
     set_password(user=link.user, password=password)
+    changes = EmailLink.objects.filter(user=link.user, purpose=Purpose.CHANGE_EMAIL, used_at=None)
+    changes.update(used_at=timezone.now())
+    User.objects.filter(pk=link.user_id).update(phone_verified_at=None)
     # The mail arrived, so the address is theirs; unless somebody else has proven it in the meantime.
     if link.user.email_verified_at is None and not is_email_proven_by_another(user=link.user):
         User.objects.filter(pk=link.user_id, email=link.email).update(email_verified_at=timezone.now())

@@ -65,7 +65,7 @@ def bring_person(
 
 @transaction.atomic
 def change_person(*, operator: User, user: User, changed: Collection[str]) -> None:
-    """Store what was `changed` in `user`. Another e-mail address is unproven, and ends every session.
+    """Store what was `changed` in `user`. Another e-mail address or phone is a claim; the former ends every session.
 
     `NotPermitted` for staff changed by anybody but a superuser, `EmailTaken`.
     """
@@ -76,6 +76,8 @@ def change_person(*, operator: User, user: User, changed: Collection[str]) -> No
     if user.email != before.email:
         _refuse_taken(user)
         user.email_verified_at = None
+    if user.phone != before.phone:
+        user.phone_verified_at = None
     user.save()
     if user.email != before.email:
         end_all_sessions(user_id=user.pk, reason=AuthSession.Reason.STAFF)

@@ -8,6 +8,7 @@ now stands for. Anything older is a replay, and ends the family.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from apps.accounts.models import AuthSession, User
+from apps.accounts.models import AuthSession, MfaChallenge, User
 from apps.accounts.selectors import Principal, find_principal, find_user
 from apps.accounts.tokens import Claims, SessionExpired, TokenExpired, TokenInvalid, TokenPair, mint
 from apps.tenants.selectors.tenants import find_first_tenant, get_my_tenant
@@ -60,8 +61,14 @@ class RefreshReused(NotAuthenticated):
     message = gettext_lazy("This session was ended for your safety. Please sign in again.")
 
 
-def open_session(*, user: User, transport: str, user_agent: str = "", client: str = "") -> tuple[Principal, TokenPair]:
-    """A new login of `user`, in the tenant they joined first. `client` is the network it comes from."""
+def open_session(
+    *, user: User, transport: str, methods: Sequence[str] = (), user_agent: str = "", client: str = ""
+) -> tuple[Principal, TokenPair]:
+    """A new login of `user`, in the tenant they joined first.
+
+    Asks for no second factor: who signs somebody in calls `begin_sign_in`. `methods` are what they have proven
+    themselves by, `client` is the network it comes from.
+    """
     now = timezone.now()
     tenant = find_first_tenant(user_id=user.pk)
     session = AuthSession.objects.create(
@@ -73,10 +80,34 @@ def open_session(*, user: User, transport: str, user_agent: str = "", client: st
         expires_at=now + settings.AUTH_REFRESH_LIFETIME,
         absolute_expires_at=now + settings.AUTH_SESSION_LIFETIME,
         user_agent=user_agent[:300],
+        methods=list(methods),
         client_key=client_key(client) if client else "",
     )
     _end_oldest(user.pk)
     principal = _principal(session.pk)
+    return principal, mint(principal.session, role=principal.role)
+
+
+def continue_session(*, session: AuthSession) -> tuple[Principal, TokenPair]:
+    """A new session in place of `session`, which a change of its person's proofs has just ended.
+
+    Where it was and until when, and when its person last proved themselves by what, go over as `session` says.
+    """
+    now = timezone.now()
+    successor = AuthSession.objects.create(
+        user_id=session.user_id,
+        tenant_id=session.tenant_id,
+        transport=session.transport,
+        rotated_at=now,
+        last_used_at=now,
+        expires_at=min(now + settings.AUTH_REFRESH_LIFETIME, session.absolute_expires_at),
+        absolute_expires_at=session.absolute_expires_at,
+        user_agent=session.user_agent,
+        authenticated_at=session.authenticated_at,
+        methods=session.methods,
+        client_key=session.client_key,
+    )
+    principal = _principal(successor.pk)
     return principal, mint(principal.session, role=principal.role)
 
 
@@ -172,9 +203,14 @@ def log_out_everywhere(*, user: User) -> None:
 
 
 def end_all_sessions(*, user_id: UUID, reason: AuthSession.Reason = AuthSession.Reason.LOGOUT) -> int:
-    """Every session of a person; returns how many. Part of another deed, whose audit line says why."""
+    """Every session of a person, and every sign-in that waits for a second factor; returns how many sessions.
+
+    Part of another deed, whose audit line says why.
+    """
+    now = timezone.now()
+    MfaChallenge.objects.filter(user_id=user_id, used_at=None).update(used_at=now)
     live = AuthSession.objects.filter(user_id=user_id, revoked_at=None)
-    return live.update(revoked_at=timezone.now(), revoked_reason=reason)
+    return live.update(revoked_at=now, revoked_reason=reason)
 
 
 def _end_oldest(user_id: UUID) -> None:

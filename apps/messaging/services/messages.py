@@ -1,7 +1,7 @@
 """Use cases for messages: store, hand over, take the provider's reports.
 
 A text is handed over at most once on our own initiative. When nobody knows whether the provider took it (a crash, a
-lost answer), the delivery report is waited for; only if none comes is a receipt sent once more.
+lost answer), the delivery report is waited for; only if none comes is a receipt sent once more, and a code never.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,7 @@ from django.core.mail import EmailMessage
 from django.utils import timezone
 
 from apps.messaging.models import DeliveryReport, Message, MessageReference
+from apps.messaging.placeholders import MASK, check_secret, find_secret, put_in_secret
 from apps.messaging.progress import MessageStatus as Status
 from apps.messaging.progress import further
 from apps.messaging.selectors import find_message_reference
@@ -37,35 +39,66 @@ REPORT_REFUSALS = (NotFound, Malformed)
 
 
 @tenant_atomic
-def queue_message(*, channel: str, to: str, text: str, key: str, subject: str = "") -> Message:
-    """Store a message and have it sent. A second one for the same purpose (`key`) and channel is the first one."""
+def queue_message(
+    *, channel: str, to: str, text: str, key: str, subject: str = "", secret: str = "", is_repeatable: bool = True
+) -> Message:
+    """Store a message and have it sent. A second one for the same purpose (`key`) and channel is the first one.
+
+    `secret` (`kind:reference`) names what is put in for `{secret}` in the text while it is being sent; an unknown kind
+    raises `KeyError`. `is_repeatable`: may it be sent twice when nobody knows whether the provider took it?
+    """
+    if secret:
+        check_secret(secret)
     message: Message
     message, is_new = Message.objects.get_or_create(
         tenant_id=current_tenant_id(),
         key=key,
         channel=channel,
-        defaults={"to": to, "text": text, "subject": subject},
+        defaults={
+            "to": to,
+            "text": text,
+            "subject": subject,
+            "secret": secret,
+            "is_repeatable": is_repeatable,
+        },
     )
     if is_new:
         publish("message.queued", {"message_id": str(message.pk)})
     return message
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A message that is about to be handed over, and the secret that nothing but this moment holds."""
+
+    message: Message
+    secret: str = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        return put_in_secret(self.message.text, self.secret) if self.message.secret else self.message.text
+
+    def without_secret(self, told: str) -> str:
+        """A provider's words about the message, in case they repeat it."""
+        return told.replace(self.secret, MASK) if self.secret else told
+
+
 def send_message(*, message_id: UUID) -> None:
     """Hand one message to its provider, or find out that this was done already."""
-    message = _claim(message_id=message_id)
-    if message is None:
+    claim = _claim(message_id=message_id)
+    if claim is None:
         return
     crash_point("message_submitting")
-    if message.channel == Channel.EMAIL:
-        _send_email(message)
+    if claim.message.channel == Channel.EMAIL:
+        _send_email(claim)
     else:
-        _send_sms(message)
+        _send_sms(claim)
 
 
-def _send_sms(message: Message) -> None:
+def _send_sms(claim: Claim) -> None:
+    message = claim.message
     gateway = get_sms_gateway(message.provider)
-    request = SmsRequest(key=message.pk.hex, phone=message.to, text=message.text)
+    request = SmsRequest(key=message.pk.hex, phone=message.to, text=claim.text)
     try:
         result = gateway.send(request)
     except GatewayUnavailable:
@@ -76,30 +109,35 @@ def _send_sms(message: Message) -> None:
         return
     except SmsRefused as refusal:
         logger.error("sms refused", extra={"provider": message.provider, "reason": refusal.code})
-        _finish(message_id=message.pk, status=Status.FAILED, error=str(refusal))
+        _finish(message_id=message.pk, status=Status.FAILED, error=claim.without_secret(str(refusal)))
         return
     crash_point("sms_accepted")
     _finish(message_id=message.pk, status=Status.SENT, provider_reference=result.provider_reference)
 
 
-def _send_email(message: Message) -> None:
+def _send_email(claim: Claim) -> None:
     """E-mail has no report to wait for: a crash may repeat it, with the same Message-ID, and never loses it."""
-    email = EmailMessage(
-        message.subject, message.text, to=[message.to], headers={"Message-ID": f"<{message.pk}@faraja>"}
-    )
+    message = claim.message
+    email = EmailMessage(message.subject, claim.text, to=[message.to], headers={"Message-ID": f"<{message.pk}@faraja>"})
     email.send()
     crash_point("email_accepted")
     _finish(message_id=message.pk, status=Status.SENT)
 
 
 @tenant_atomic
-def _claim(*, message_id: UUID) -> Message | None:
+def _claim(*, message_id: UUID) -> Claim | None:
     """Commit *submitting* before the wire is touched; None when there is nothing (more) to hand over."""
     message: Message = Message.objects.select_for_update().get(pk=message_id)
     if message.status == Status.SUBMITTING and message.channel == Channel.SMS:
         _wait_for_report(message)  # whoever claimed it died: the text may be out
         return None
     if message.status not in {Status.QUEUED, Status.SUBMITTING}:
+        return None
+    # Before the status: what fails in here has sent nothing, so it may simply be tried again.
+    secret = find_secret(message.secret) if message.secret else ""
+    if secret is None:
+        message.status, message.error = Status.EXPIRED, "What it was to tell is no longer good: not sent."
+        message.save()
         return None
     message.status = Status.SUBMITTING
     message.tries += 1
@@ -111,7 +149,7 @@ def _claim(*, message_id: UUID) -> Message | None:
             key=message.pk.hex,
             defaults={"tenant_id": message.tenant_id, "message_id": message.pk},
         )
-    return message
+    return Claim(message, secret)
 
 
 def _provider_for(message: Message) -> str:
@@ -158,9 +196,12 @@ def _wait_for_report(message: Message) -> None:
 
 @tenant_atomic
 def resolve_uncertain(*, message_id: UUID) -> None:
-    """No report has come in time: send a text once more, or leave it to an operator after the second try."""
+    """No report has come in time: send a text once more, or leave it be.
+
+    After the second try it is an operator's. A code is not sent twice at all: whoever misses it asks for another.
+    """
     message: Message = Message.objects.select_for_update().get(pk=message_id)
-    if message.status != Status.UNCERTAIN:
+    if message.status != Status.UNCERTAIN or not message.is_repeatable:
         return
     if message.tries >= MAX_TRIES:
         logger.error("sms stays uncertain", extra={"message_id": str(message.pk)})

@@ -36,7 +36,7 @@ def export_invitations(*, subject: Subject, limit: int) -> list[dict[str, Any]]:
             "status": row.status,
             "created_at": row.created_at,
         }
-        for row in rows.defer("token_hash").order_by("-created_at", "-pk")[:limit]
+        for row in rows.order_by("-created_at", "-pk")[:limit]
     ]
 
 

@@ -9,5 +9,5 @@ from core.tenancy import current_tenant_id
 
 
 def list_invitations() -> QuerySet[Invitation]:
-    """Invitations of the current tenant, newest first. What they are opened with is not among what is read."""
-    return Invitation.objects.filter(tenant_id=current_tenant_id()).defer("token_hash").order_by("-created_at", "-pk")
+    """Invitations of the current tenant, newest first."""
+    return Invitation.objects.filter(tenant_id=current_tenant_id()).order_by("-created_at", "-pk")

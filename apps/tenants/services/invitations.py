@@ -1,14 +1,13 @@
 """Use cases for invitations: invite, send again, revoke, accept.
 
-A token is random and single use; its hash is what is stored with the invitation. Whoever holds the token may accept,
-under whichever address they signed up: people have several. So every sending makes a new token, and the one before is
-dead.
+A token is single use and stands nowhere: it names the invitation and carries a signature over it and over how often it
+was sent. So the message is completed while it is being sent, and every sending has another token; the one before is
+dead. Whoever holds the token may accept, under whichever address they signed up: people have several.
 """
 
 from __future__ import annotations
 
-import hashlib
-import secrets
+import hmac
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -23,6 +22,7 @@ from apps.tenants.models import Invitation, Membership, Tenant
 from apps.tenants.services.members import AdminsOnly, lock_tenant
 from core.audit.actions import Action
 from core.audit.record import record
+from core.derived import derive
 from core.exceptions import Conflict, NotFound, RuleViolated
 from core.tenancy import current_tenant_id, tenant_atomic
 
@@ -110,12 +110,12 @@ def accept_invitation(*, user_id: UUID, token: str) -> Membership:
 
     Belongs to no tenant's scope: the person may be in any, or in none.
     """
-    found = Invitation.objects.filter(token_hash=_hash_of(token)).values("pk", "tenant_id").first()
+    found = _find_by_token(token)
     if found is None:
         raise InvitationInvalid
     # The tenant first, as everybody who changes its members does; only then is what is read still true when written.
-    tenant = Tenant.objects.select_for_update(no_key=True).get(pk=found["tenant_id"])
-    invitation = Invitation.objects.filter(pk=found["pk"], token_hash=_hash_of(token)).first()
+    tenant = Tenant.objects.select_for_update(no_key=True).get(pk=found.tenant_id)
+    invitation = _find_by_token(token)
     now = timezone.now()
     is_good = invitation is not None and invitation.is_open and invitation.expires_at > now
     if invitation is None or not is_good or tenant.suspended_at is not None:
@@ -142,15 +142,35 @@ def _get_open(invitation_id: UUID) -> Invitation:
     return invitation
 
 
-def _hash_of(token: str) -> str:
-    # 256 random bits need no slow hash.
-    return hashlib.sha256(token.encode()).hexdigest()
+def _find_by_token(token: str) -> Invitation | None:
+    """The invitation whose newest token this is, in whatever state."""
+    try:
+        invitation_id = UUID(hex=token[:32])
+    except ValueError:
+        return None
+    invitation = Invitation.objects.filter(pk=invitation_id).first()
+    if invitation is None:
+        return None
+    right = invitation_token(invitation_id=invitation_id, sends=invitation.sends)
+    return invitation if hmac.compare_digest(token.encode(), right.encode()) else None
+
+
+def invitation_token(*, invitation_id: UUID, sends: int) -> str:
+    """The token of one sending of an invitation: a pure function of both and of the server's key."""
+    return invitation_id.hex + derive("invitation", invitation_id.bytes + sends.to_bytes(4, "big")).hex()[:32]
+
+
+def find_invitation_token(reference: str) -> str | None:
+    """The token for the message of one sending (`id:sends`), or None when it opens nothing any more."""
+    invitation_id, _colon, sends = reference.partition(":")
+    invitation = Invitation.objects.filter(pk=UUID(invitation_id), sends=int(sends)).first()
+    if invitation is None or not invitation.is_open or invitation.expires_at <= timezone.now():
+        return None
+    return invitation_token(invitation_id=invitation.pk, sends=invitation.sends)
 
 
 def _send(invitation: Invitation, *, sender: Membership) -> None:
-    """Give the invitation a fresh token and another week, store it, and queue the message, in the sender's words."""
-    token = secrets.token_urlsafe(32)
-    invitation.token_hash = _hash_of(token)
+    """Give the invitation another token and another week, store it, and queue the message, in the sender's words."""
     invitation.expires_at = timezone.now() + settings.INVITATION_LIFETIME
     invitation.sends += 1
     invitation.save()
@@ -158,7 +178,7 @@ def _send(invitation: Invitation, *, sender: Membership) -> None:
         told = {
             "person": sender.user.get_full_name() or sender.user.email,
             "tenant": sender.tenant.name,
-            "url": f"{settings.FRONTEND_URL}/accept-invitation?token={token}",
+            "url": settings.FRONTEND_URL + "/accept-invitation?token={secret}",
         }
         text = _("%(person)s invites you to %(tenant)s: %(url)s") % told
         queue_message(
@@ -167,4 +187,5 @@ def _send(invitation: Invitation, *, sender: Membership) -> None:
             subject=(_("Invitation to %(tenant)s") % told)[:200] if invitation.email else "",
             text=text,
             key=f"invitation:{invitation.pk}:{invitation.sends}",
+            secret=f"invitation:{invitation.pk}:{invitation.sends}",
         )

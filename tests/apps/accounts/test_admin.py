@@ -102,7 +102,7 @@ def test_a_reset_password_leaves_a_line(member):
 
 def test_a_changed_address_is_told_with_the_old_and_the_new_one(member):
     before = member.user.email
-    request_email_change(user=member.user, email="moved@example.com", password=PASSWORD)
+    request_email_change(session=AuthSession.objects.get(), email="moved@example.com", password=PASSWORD)
 
     verify_email(token=token_of(EmailLink.objects.get(purpose="change_email")))
 

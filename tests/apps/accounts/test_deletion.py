@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.apps import apps
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
@@ -14,7 +15,7 @@ from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from apps.accounts.models import AuthSession, EmailLink, User
+from apps.accounts.models import AuthSession, EmailLink, TotpSetup, User, VerificationCode
 from apps.accounts.selectors import subject_of
 from apps.accounts.services.accounts import create_operator, register
 from apps.accounts.services.deletion import erase_account, redact_person, request_deletion, tell_deletion
@@ -319,7 +320,11 @@ def test_nothing_of_the_person_remains_anywhere(member):
     """But what they wrote for others: the books of the tenant, and the names that they gave to keys and tenants."""
     host, user = make_member(), member.user
     User.objects.filter(pk=user.pk).update(
-        email="canary@example.com", first_name="Canarina", last_name="Canariski", phone="+255700000999"
+        email="canary@example.com",
+        first_name="Canarina",
+        last_name="Canariski",
+        phone="+255700000999",
+        phone_verified_at=timezone.now(),
     )
     user.refresh_from_db()
     Tenant.objects.filter(pk=member.tenant_id).update(name="Canarina Canariski")
@@ -328,6 +333,10 @@ def test_nothing_of_the_person_remains_anywhere(member):
     post("reset-password", email="canary@example.com")
     OutboxEvent.objects.update(done_at=timezone.now())
     EmailLink.objects.create(user=user, purpose="verify_email", email=user.email, expires_at=timezone.now())
+    for asker in (user, None):
+        VerificationCode.objects.create(user=asker, purpose="login", phone=user.phone, expires_at=timezone.now())
+    TotpSetup.objects.create(user=user, secret="canary", expires_at=timezone.now())
+    Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data={"secret": "canary"})
     for tenant_id in (host.tenant_id, member.tenant_id):
         with tenant_scope(tenant_id):
             queue_message(channel="email", to=user.email, subject="Canarina", text="Dear Canarina", key="greeting")

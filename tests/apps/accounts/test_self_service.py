@@ -185,6 +185,17 @@ def test_a_made_up_token_opens_nothing(member, token, path):
     assert signs_in(member.user.email, PASSWORD)
 
 
+def test_a_reset_ends_a_change_of_address_that_was_asked_for_before(member, member_client):
+    """Who claimed the address first, without having it, must not move the account to another one afterwards."""
+    call(member_client, "change-email", {"email": "mine@example.com", "password": PASSWORD})
+    change = mailed_token()
+    call(APIClient(), "reset-password", {"email": member.user.email})
+    call(APIClient(), "reset-password-confirm", {"token": mailed_token(), "password": NEW_PASSWORD})
+
+    assert call(APIClient(), "verify-email", {"token": change}).json()["code"] == "link_invalid"
+    assert User.objects.get().email == member.user.email
+
+
 def test_a_link_for_one_purpose_is_no_link_for_another(member):
     call(APIClient(), "reset-password", {"email": member.user.email})
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import json
+import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
 
 import pytest
 from django.core import mail
-from django.test import override_settings
 
 from apps.messaging.models import DeliveryReport, Message, MessageReference
 from apps.messaging.progress import ORDER, MessageStatus, further
@@ -20,58 +17,20 @@ from apps.messaging.services.receipts import send_receipt
 from apps.payments.services.payments import record_charge
 from core.money import Money
 from core.outbox.models import OutboxEvent
-from services.http import Delivery, GatewayUnavailable, OutcomeUnknown
+from services.http import GatewayUnavailable, OutcomeUnknown
 from services.payments.base import ChargeResult, ChargeStatus
-from services.sms.base import MessageStatus as ProviderStatus
-from services.sms.base import SmsGateway, SmsRefused, SmsReport, SmsRequest, SmsResult
-from services.sms.registry import get_sms_gateway
+from services.sms.base import SmsRefused, SmsRequest
 from tests.factories.accounts import Member
 from tests.factories.payments import make_payment, only_attempt
+from tests.fakes import ScriptedSms, scripted_sms
 
 TOKEN = "r" * 22
 URL = f"/api/v1/messaging/reports/scripted/{TOKEN}/"
 
 
-@dataclass
-class ScriptedSms(SmsGateway):
-    """Answers from a list; keeps what it was asked to send. Reports are JSON objects in our own words."""
-
-    code: ClassVar[str] = "scripted"
-    answers: list[Any] = field(default_factory=list)
-    sent: list[SmsRequest] = field(default_factory=list)
-
-    def send(self, request: SmsRequest) -> SmsResult:
-        self.sent.append(request)
-        answer = self.answers.pop(0) if self.answers else SmsResult(provider_reference=f"R{len(self.sent)}")
-        if isinstance(answer, Exception):
-            raise answer
-        result: SmsResult = answer
-        return result
-
-    def query_report(self, phone: str, provider_reference: str) -> SmsReport | None:
-        return None
-
-    def parse_report(self, delivery: Delivery) -> SmsReport:
-        told = json.loads(delivery.body)
-        status = ProviderStatus(told["status"]) if told["status"] in set(ProviderStatus) else None
-        return SmsReport(
-            key=told["key"],
-            provider_reference=told["ref"],
-            phone="+255712345678",
-            status=status,
-            raw_status=told["status"],
-        )
-
-    def report_receipt(self, report: SmsReport) -> dict[str, Any]:
-        return {"ok": True}
-
-
 @pytest.fixture
 def sms(in_tenant: Member) -> Iterator[ScriptedSms]:
-    config = {"BACKEND": f"{__name__}.ScriptedSms", "OPTIONS": {}, "CALLBACK_TOKEN": TOKEN}
-    with override_settings(SMS_GATEWAYS={"scripted": config}):
-        gateway = get_sms_gateway("scripted")
-        assert isinstance(gateway, ScriptedSms)
+    with scripted_sms(callback_token=TOKEN) as gateway:
         yield gateway
 
 
@@ -150,6 +109,19 @@ def test_an_uncertain_text_without_a_report_is_sent_once_more_and_only_once(sms)
         send_message(message_id=message.pk)
 
     assert len(sms.sent) == 2
+    assert status_of(message) == "uncertain"
+
+
+def test_a_text_that_must_not_come_twice_is_not_repeated_when_its_fate_is_uncertain(sms):
+    message = queue_message(channel="sms", to="+255712345678", text="Habari", key="code:1", is_repeatable=False)
+    sms.answers = [OutcomeUnknown()]
+    send_message(message_id=message.pk)
+
+    for _ in range(3):
+        resolve_uncertain(message_id=message.pk)
+        send_message(message_id=message.pk)
+
+    assert len(sms.sent) == 1
     assert status_of(message) == "uncertain"
 
 
@@ -283,3 +255,93 @@ def test_the_providers_key_leads_to_the_tenant_without_naming_it(sms, in_tenant)
     assert sms.sent[0].key == message.pk.hex
     assert MessageReference.objects.get().tenant_id == in_tenant.tenant_id
     assert str(in_tenant.tenant_id) not in sms.sent[0].key
+
+
+# --- Secrets ----------------------------------------------------------------------------------------------------------
+
+WORDS = {"mlango": "mango-tree-42"}
+
+
+def find_word(reference: str) -> str | None:
+    """The secrets of these tests."""
+    return WORDS.get(reference)
+
+
+FINDERS = {"word": find_word}
+
+
+@pytest.fixture
+def secrets(settings) -> None:
+    settings.MESSAGE_SECRETS = f"{__name__}.FINDERS"
+
+
+def a_secret_text(reference: str = "mlango", channel: str = "sms") -> Message:
+    to = "+255712345678" if channel == "sms" else "asha@example.com"
+    return queue_message(channel=channel, to=to, text="Say {secret}.", key="k", secret=f"word:{reference}")
+
+
+@pytest.mark.parametrize("channel", ["sms", "email"])
+def test_a_secret_is_put_in_while_sending_and_kept_nowhere(sms, secrets, channel):
+    message = a_secret_text(channel=channel)
+
+    send_message(message_id=message.pk)
+
+    sent = [each.text for each in sms.sent] + [str(each.body) for each in mail.outbox]
+    assert sent == ["Say mango-tree-42."]
+    assert status_of(message) == "sent"
+    kept = str([*Message.objects.values(), *OutboxEvent.objects.values(), *MessageReference.objects.values()])
+    assert "mango-tree" not in kept
+    assert message.shown_text == "Say ******."
+
+
+def test_a_secret_that_is_no_longer_good_is_not_sent(sms, secrets):
+    message = a_secret_text("dirisha")
+
+    send_message(message_id=message.pk)
+
+    assert sms.sent == []
+    assert status_of(message) == "expired"
+
+
+def test_a_secret_that_nobody_could_find_is_refused_before_anything_is_stored(sms, secrets):
+    with pytest.raises(KeyError):
+        queue_message(channel="sms", to="+255712345678", text="{secret}", key="k", secret="nobody:1")
+
+    assert not Message.objects.exists()
+
+
+def test_a_provider_that_repeats_the_text_in_its_refusal_gives_no_secret_away(sms, secrets, caplog):
+    message = a_secret_text()
+    sms.answers = [SmsRefused("110", "cannot send: Say mango-tree-42.")]
+
+    with caplog.at_level(logging.DEBUG):
+        send_message(message_id=message.pk)
+
+    assert status_of(message) == "failed"
+    assert message.error == "110: cannot send: Say ******."
+    assert "mango-tree" not in caplog.text
+
+
+def test_when_finding_the_secret_fails_the_text_is_tried_again(sms, secrets, monkeypatch):
+    message = a_secret_text()
+    monkeypatch.setitem(FINDERS, "word", {}.__getitem__)  # as a database that is away for a moment
+    with pytest.raises(KeyError):
+        send_message(message_id=message.pk)
+    monkeypatch.setitem(FINDERS, "word", find_word)
+
+    send_message(message_id=message.pk)
+
+    assert [each.text for each in sms.sent] == ["Say mango-tree-42."]
+
+
+def test_braces_in_an_ordinary_text_stay_as_they_are(sms):
+    message = queue_message(channel="sms", to="+255712345678", text="Say {secret}.", key="k")
+
+    send_message(message_id=message.pk)
+
+    assert [each.text for each in sms.sent] == ["Say {secret}."]
+    assert message.shown_text == "Say {secret}."
+
+
+def test_the_words_of_a_text_are_not_in_what_is_printed_of_its_request():
+    assert "204816" not in repr(SmsRequest(key="k", phone="+255712345678", text="204816"))

@@ -1,0 +1,30 @@
+"""Secrets that are a function of a row and the server's key, so that nothing has to keep them.
+
+Whoever has only the database, or only the key, has none of them; a worker that repeats its work makes the same one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from django.conf import settings
+
+
+def derive(purpose: str, told: bytes) -> bytes:
+    """32 bytes that follow from `told` and the server's key; `purpose` keeps one kind of secret apart from another."""
+    key = hashlib.sha256(f"{purpose}:".encode() + settings.SECRET_KEY.encode()).digest()
+    return hmac.new(key, told, hashlib.sha256).digest()
+
+
+def derive_digits(purpose: str, told: bytes, *, count: int) -> str:
+    """`count` decimal digits that follow from `told` and the server's key, each of the numbers equally likely."""
+    numbers = 10**count
+    # Above the largest multiple of `numbers` some remainders would come up once more than others: those are drawn anew.
+    limit = 2**64 // numbers * numbers
+    draw = 0
+    while True:
+        number = int.from_bytes(derive(purpose, told + draw.to_bytes(4, "big"))[:8], "big")
+        if number < limit:
+            return f"{number % numbers:0{count}d}"
+        draw += 1
