@@ -77,9 +77,9 @@ def request_password_reset(*, email: str, client: str) -> None:
 
 @transaction.atomic
 def issue_reset_link(*, email: str) -> None:
-    """Send the reset link, if an active person has this address."""
+    """Send the reset link, if a person has this address who is active, or leaving and may want to come back."""
     user = find_user_by_email(email=email)
-    if user is not None and user.is_active:
+    if user is not None and (user.is_active or user.is_leaving):
         _request(user, Purpose.RESET_PASSWORD, email=user.email)
 
 
