@@ -36,7 +36,7 @@ class Visitor:
         self.clients = [(str(member.tenant_id), member.client()) for member in members]
         self.requests, self.crossings, self.ends = requests, list[Any](), Counter[str]()
         self.backends: set[int] = set()
-        self.nobody = APIClient()
+        self.nobody = APIClient(raise_request_exception=False)  # other threads' exceptions reach every client
         for _, client in self.clients:
             client.raise_request_exception = False
 
