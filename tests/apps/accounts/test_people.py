@@ -58,6 +58,7 @@ def test_everybody_in_a_tenant_sees_its_people_and_nobody_else(owner, admin, jum
         "last_name": "",
         "phone": "",
         "is_email_verified": False,
+        "is_phone_verified": False,
         "role": "admin",
         "joined_at": membership_of(admin).created_at.isoformat().replace("+00:00", "Z"),
     }
