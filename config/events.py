@@ -8,10 +8,13 @@ from apps.accounts.tasks import (
     issue_reset_link_task,
     send_code_task,
     send_link_task,
+    tell_factors_changed_task,
     tell_password_changed_task,
     tell_phone_lost_task,
     tell_phone_proven_task,
     tell_refresh_reused_task,
+    tell_social_linked_task,
+    tell_social_unlinked_task,
 )
 from apps.messaging.tasks import resolve_uncertain_task, send_message_task, send_receipt_task
 from apps.payments.tasks import expire_payment_task, poll_attempt_task, process_callback_task, submit_attempt_task
@@ -19,11 +22,14 @@ from apps.payments.tasks import expire_payment_task, poll_attempt_task, process_
 SUBSCRIBERS: Mapping[str, Sequence[Callable[..., None]]] = {
     "account.reset_requested": [issue_reset_link_task],
     "account.link_requested": [send_link_task],
+    "account.factors_changed": [tell_factors_changed_task],
     "account.password_changed": [tell_password_changed_task],
     "account.refresh_reused": [tell_refresh_reused_task],
     "account.code_requested": [send_code_task],
     "account.phone_proven": [tell_phone_proven_task],
     "account.phone_lost": [tell_phone_lost_task],
+    "account.social_linked": [tell_social_linked_task],
+    "account.social_unlinked": [tell_social_unlinked_task],
     "payment.started": [submit_attempt_task],
     "payment.expiring": [expire_payment_task],
     "payment.settled": [send_receipt_task],

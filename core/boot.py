@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +16,10 @@ MIN_KEY_LENGTH = 32
 MIN_DISTINCT_CHARACTERS = 10
 _WEAK = "missing or weak; set it to the output of: openssl rand -base64 48"
 MIN_CALLBACK_TOKEN_LENGTH = 22  # 128 bits in URL-safe base64
+APP_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+BROWSER_SCHEMES = frozenset(
+    {"http", "https", "javascript", "data", "vbscript", "file", "blob", "about", "ftp", "ws", "wss"}
+)
 
 
 def refuse_weak_settings(settings: Mapping[str, Any]) -> None:
@@ -31,6 +36,7 @@ def weaknesses(settings: Mapping[str, Any]) -> Iterator[str]:
     if is_weak_key(settings["SECRET_KEY"]):
         yield f"SECRET_KEY is {_WEAK}"
     yield from _ring_weaknesses(settings)
+    yield from _sealing_weaknesses(settings)
     if not settings["ALLOWED_HOSTS"] or any("*" in host or host.startswith(".") for host in settings["ALLOWED_HOSTS"]):
         yield "ALLOWED_HOSTS must name the hosts that are served, without wildcards."
     if settings["DATABASES"]["default"]["ENGINE"] == "django.db.backends.sqlite3":
@@ -45,7 +51,11 @@ def weaknesses(settings: Mapping[str, Any]) -> Iterator[str]:
         yield "Crash points are for tests; unset CRASH_AT."
     for kind in ("PAYMENT_GATEWAYS", "SMS_GATEWAYS"):
         for code, config in settings[kind].items():
-            yield from _gateway_weaknesses(code, config)
+            yield from _option_weaknesses(code, config)
+            yield from _callback_weaknesses(code, config["CALLBACK_TOKEN"])
+    for code, config in settings.get("OAUTH_PROVIDERS", {}).items():
+        yield from _option_weaknesses(code, config)
+    yield from _redirect_weaknesses(settings.get("SOCIAL_REDIRECTS", {}))
 
 
 def is_weak_key(key: str) -> bool:
@@ -79,16 +89,40 @@ def _ring_weaknesses(settings: Mapping[str, Any]) -> Iterator[str]:
                 yield f"JWT_KEYS: keys {other.kid} and {key.kid} are the same; retiring one would change nothing."
 
 
-def _gateway_weaknesses(code: str, config: Mapping[str, Any]) -> Iterator[str]:
+def _sealing_weaknesses(settings: Mapping[str, Any]) -> Iterator[str]:
+    for place, key in enumerate(settings.get("ENCRYPTION_KEYS", ()), start=1):
+        if is_weak_key(key):
+            yield f"ENCRYPTION_KEYS holds a weak key in place {place}; make one with: openssl rand -base64 48"
+        if key in (settings["SECRET_KEY"], settings["JWT_SIGNING_KEY"]):
+            yield f"ENCRYPTION_KEYS repeats another key in place {place}; one leak must not open both."
+
+
+def _option_weaknesses(code: str, config: Mapping[str, Any]) -> Iterator[str]:
     for name, value in config["OPTIONS"].items():
         variable = f"{code}_{name}".upper()
         if name.endswith("url"):
             if urlsplit(value).scheme != "https":
                 yield f"{variable} must be an https address; a simulator's is for development."
-        elif isinstance(value, str) and value.startswith("demo-"):
+        elif any(isinstance(each, str) and each.startswith("demo-") for each in _listed(value)):
             yield f"{variable} is a demo credential."
-        elif value == "" and name not in config.get("OPTIONAL", ()):
+        elif value in ("", []) and name not in config.get("OPTIONAL", ()):
             yield f"{variable} is empty."
-    token = config["CALLBACK_TOKEN"]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _callback_weaknesses(code: str, token: str) -> Iterator[str]:
     if len(token) < MIN_CALLBACK_TOKEN_LENGTH or token.startswith("demo-"):
         yield f"{code.upper()}_CALLBACK_TOKEN must be random; set it to the output of: openssl rand -hex 16"
+
+
+def _redirect_weaknesses(redirects: Mapping[str, str]) -> Iterator[str]:
+    """A code goes there: to an https page, or to an app by a scheme of its own."""
+    for name, url in redirects.items():
+        scheme, _colon, rest = url.partition(":")
+        is_page = scheme == "https" and urlsplit(url).hostname
+        is_app = APP_SCHEME.fullmatch(scheme) and scheme not in BROWSER_SCHEMES and rest.startswith("//")
+        if not name or not (is_page or is_app) or "#" in url:
+            yield f"SOCIAL_REDIRECTS: {name or url} must be name=https://... or name=scheme-of-an-app://..."

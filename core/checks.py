@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Info, Warning
 from django.db import DatabaseError, connection
 
@@ -24,3 +25,12 @@ def check_walls(**_kwargs: Any) -> list[CheckMessage]:
         return []
     told = f"The second wall between tenants is not standing: {'; '.join(faults)}."
     return [Warning(told, hint=HOW, id="faraja.W001")]
+
+
+def check_admin_needs_second_factor(**_kwargs: Any) -> list[CheckMessage]:
+    """Whether a stolen password is enough to work in the admin, which looks across tenants."""
+    if settings.ADMIN_REQUIRES_MFA:
+        return []
+    told = "Staff may sign in to the admin, which sees every tenant, by a password alone."
+    hint = "Set ADMIN_REQUIRES_MFA=true; staff get a second factor by: manage.py mfa set-up <e-mail>"
+    return [Warning(told, hint=hint, id="faraja.W003")]

@@ -9,6 +9,9 @@ from uuid import UUID
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 user_id: ContextVar[str] = ContextVar("user_id", default="")
+# From which network (`core.client_address`), and as what: `staff` in the admin, `api_key` with one. For audit lines.
+client: ContextVar[str] = ContextVar("client", default="")
+actor_kind: ContextVar[str] = ContextVar("actor_kind", default="")
 # Set and read through `core.tenancy` only; it stands here because log formatters exist before models do.
 tenant_id: ContextVar[UUID | None] = ContextVar("tenant_id", default=None)
 

@@ -16,13 +16,12 @@ from django.apps import apps
 from django.db import DatabaseError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from core.append_only import APPEND_ONLY_FUNCTION
 from core.tenancy import TenantModel
 
 logger = logging.getLogger("faraja.walls")
 
 APP_ROLE, SYSTEM_ROLE = "faraja_app", "faraja_system"
-# The trigger function of append-only tables (see `refuse_change` in the migrations of payments).
-APPEND_ONLY_FUNCTION = "refuse_change"
 HOW = "Make roles with `manage.py database_roles` as a superuser, and give the application the URL of faraja_app."
 
 

@@ -21,6 +21,8 @@ class DomainError(Exception):
 
     code: str = "error"
     message: str | Promise = _("The request could not be completed.")
+    # For the schema: what `data` holds, in a refusal that tells more than its code.
+    example_data: Any = None
 
     def __init__(
         self,

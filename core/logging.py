@@ -30,6 +30,10 @@ _SECRETS = [
     ),
     # Connection strings: scheme://user:password@host. The password may hold anything but white space and quotes.
     (re.compile(r"\b(\w+://[^:/\s@]{0,100}):[^\s\"'<>]{1,200}@"), r"\1:[secret]@"),
+    # The text of an API key.
+    (re.compile(r"(?<![A-Za-z0-9])(fk_[0-9a-f]{12})_[0-9a-f]{64}"), r"\1_[secret]"),
+]
+_PERSONAL = [
     # Phone numbers in E.164, with or without the plus, and local ones; three digits are enough to recognise one.
     (re.compile(r"(\+[1-9]\d{1,2})\d{2,9}(\d{3})(?!\d)"), r"\1*****\2"),
     (re.compile(r"(?<![A-Za-z0-9_-])([1-9]\d{2})\d{5,9}(\d{3})(?![A-Za-z0-9_-])"), r"\1*****\2"),
@@ -46,7 +50,21 @@ def redact(text: str) -> str:
     if not text.isascii():
         # A lone surrogate (from somebody's JSON) is no UTF-8, and would cost the whole line.
         text = text.encode("utf-8", "backslashreplace").decode()
-    for pattern, replacement in _SECRETS:
+    return _mask(text, *_SECRETS, *_PERSONAL)
+
+
+def redact_secrets(text: str) -> str:
+    """`text` with tokens, passwords and keys masked. For records that have to name people."""
+    return _mask(text, *_SECRETS)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether what stands under this name is not to be told."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def _mask(text: str, *patterns: tuple[re.Pattern[str], str]) -> str:
+    for pattern, replacement in patterns:
         text = pattern.sub(replacement, text)
     return text
 
@@ -75,7 +93,7 @@ def _printable(key: str, value: Any) -> Any:
         return value
     if isinstance(value, int) and abs(value) <= _LARGEST_JSON_INTEGER:
         return value
-    return "[secret]" if _SECRET_NAME.search(key) else redact(str(value))
+    return "[secret]" if is_secret_name(key) else redact(str(value))
 
 
 class JsonFormatter(logging.Formatter):

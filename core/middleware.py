@@ -18,6 +18,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.utils import translation
 
 from core import context, framework_errors, tenancy
+from core.client_address import client_address
 from core.error_views import framework_error, is_admin_path, refusal
 from core.framework_errors import for_status
 
@@ -37,6 +38,8 @@ class RequestMiddleware:
         request_id = context.acceptable_request_id(request.headers.get("X-Request-ID"))
         context.request_id.set(request_id)
         context.user_id.set("")
+        context.client.set(client_address(request))
+        context.actor_kind.set("staff" if is_admin_path(request) else "")
         try:
             with tenancy.outside_tenants():
                 response = self.get_response(request)
@@ -44,7 +47,8 @@ class RequestMiddleware:
                 self._log(request, response, started)
                 return response
         finally:
-            context.user_id.set("")
+            for told in (context.user_id, context.client, context.actor_kind):
+                told.set("")
             context.request_id.set("")
             translation.deactivate()
 

@@ -61,7 +61,8 @@ IDEMPOTENCY_PARAMETER = OpenApiParameter(
 def refusal_example(error: AnyError) -> dict[str, Any]:
     """The body with which a refusal is answered, in English."""
     field = {"field": ["This field is required."]} if error is framework_errors.VALIDATION else None
-    return dict(error_envelope(message=str(error.message), code=error.code, errors=field))
+    data = getattr(error, "example_data", None)
+    return dict(error_envelope(message=str(error.message), code=error.code, errors=field, data=data))
 
 
 def status_of(error: AnyError) -> int:
@@ -230,7 +231,10 @@ def wrap_in_envelope(result: dict[str, Any], generator: Any, **_kwargs: Any) -> 
 
 
 def _wrap_successes(spec: dict[str, Any], message: str) -> None:
-    for response in spec["responses"].values():
+    for status, response in spec["responses"].items():
+        if status.startswith("3"):
+            response.setdefault("headers", {})["Location"] = {"schema": {"type": "string"}, "required": True}
+            continue
         content = response.setdefault("content", {}).setdefault("application/json", {})
         data = content.get("schema") or {"type": "null"}
         content["schema"] = {

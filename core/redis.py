@@ -1,7 +1,9 @@
 """The Redis that a request may ask: a fifth of a second at most, and after a failure nobody asks for five seconds.
 
-Whoever asks has a way to go on without an answer. After the pause one caller tries again while the others still go on
-without, so that a server that swallows packets holds up one request in five seconds, not all of them.
+Whoever asks has a way to go on without an answer. One late answer is no failure: a busy computer or a lost packet is
+behind it more often than a dead server, so the question is put once more before Redis counts as away. After the pause
+one caller tries, once, while the others still go on without, so that a server that swallows packets holds up one
+request in five seconds, not all of them.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import redis
 from django.conf import settings
@@ -32,11 +34,14 @@ def is_configured() -> bool:
     return bool(settings.REDIS_URL)
 
 
-def ask(question: Callable[[redis.Redis], T]) -> T:
-    """The answer of `question(client)`, or `RedisAway`. The question may have been carried out even so."""
+def ask(question: Callable[[redis.Redis], T], *, may_repeat: bool = True) -> T:
+    """The answer of `question(client)`, or `RedisAway`. The question may have been carried out even so.
+
+    With `may_repeat` it may also have been carried out twice.
+    """
     if not settings.REDIS_URL:
         raise RedisAway
-    return _link(settings.REDIS_URL).ask(question)
+    return _link(settings.REDIS_URL).ask(question, may_repeat=may_repeat)
 
 
 @lru_cache(maxsize=8)
@@ -54,17 +59,33 @@ class _Link:
         self._lock = threading.Lock()
         self._quiet_until: float | None = None  # None: the last answer was good
 
-    def ask(self, question: Callable[[redis.Redis], T]) -> T:
+    def ask(self, question: Callable[[redis.Redis], T], *, may_repeat: bool = True) -> T:
+        was_good = self._quiet_until is None
         if not self._is_worth_asking():
             raise RedisAway
         try:
             answer = question(self._client)
+        except redis.TimeoutError as error:
+            if not was_good:
+                self._pause(error)
+            if not may_repeat:
+                raise RedisAway from error  # whether Redis is away, the next question finds out
+            answer = self._ask_again(question)
         except redis.RedisError as error:
-            self._quiet_until = time.monotonic() + PAUSE_AFTER_FAILURE
-            logger.warning("Redis away: %s", type(error).__name__)
-            raise RedisAway from error
+            self._pause(error)
         self._quiet_until = None
         return answer
+
+    def _ask_again(self, question: Callable[[redis.Redis], T]) -> T:
+        try:
+            return question(self._client)
+        except redis.RedisError as error:
+            self._pause(error)
+
+    def _pause(self, error: Exception) -> NoReturn:
+        self._quiet_until = time.monotonic() + PAUSE_AFTER_FAILURE
+        logger.warning("Redis away: %s", type(error).__name__)
+        raise RedisAway from error
 
     def _is_worth_asking(self) -> bool:
         with self._lock:

@@ -145,6 +145,7 @@ class HttpClient:
         *,
         path_values: Mapping[str, str] | None = None,
         json: Any = None,
+        form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
         read_timeout: float | None = None,
@@ -153,7 +154,8 @@ class HttpClient:
         """One call, one answer of any status; a redirect is an answer too.
 
         `path` is a template such as `/payments/{reference}`, filled from `path_values` with everything but unreserved
-        characters escaped; the template, not the filled path, is logged. `json` None sends no body.
+        characters escaped; the template, not the filled path, is logged. Without `json` and `form` (which is sent as
+        an HTML form is) there is no body.
         `is_question` (default: true for GET and HEAD) says that the call changes nothing at the provider.
 
         Raises `GatewayUnavailable` when no byte of the request can have left (name lookup, refused, TLS, no free
@@ -162,7 +164,8 @@ class HttpClient:
         """
         is_question = method in ("GET", "HEAD") if is_question is None else is_question
         read_timeout = self._read_timeout if read_timeout is None else read_timeout
-        target, outgoing, body = self._target(path, path_values, params), self._headers(headers, json), _encode(json)
+        body, media_type = _encode(json, form)
+        target, outgoing = self._target(path, path_values, params), self._headers(headers, media_type)
         started = time.monotonic()
         call = _Call(ends_at=started + (self._deadline or read_timeout + OVERHEAD), path=path)
         token = _current.set(call)
@@ -209,11 +212,11 @@ class HttpClient:
         )
         return (self._prefix + filled + ("?" + urlencode(params) if params else "")).encode("ascii")
 
-    def _headers(self, headers: Mapping[str, str] | None, json: Any) -> list[tuple[bytes, bytes]]:
+    def _headers(self, headers: Mapping[str, str] | None, media_type: str) -> list[tuple[bytes, bytes]]:
         # "identity": a compressed body would need a second cap, on what it unfolds to.
         outgoing = {"User-Agent": "faraja", "Accept": "application/json", "Accept-Encoding": "identity"}
-        if json is not None:
-            outgoing["Content-Type"] = "application/json"
+        if media_type:
+            outgoing["Content-Type"] = media_type
         for name, value in (headers or {}).items():
             if not is_header_safe(value):
                 raise ValueError(f"The value of the header {name} cannot be sent.")
@@ -352,11 +355,14 @@ class _Backend(httpcore.SyncBackend):
         raise failure
 
 
-def _encode(json: Any) -> bytes | None:
-    # ASCII with escapes can carry any text, lone surrogates included; floats that JSON lacks are refused.
+def _encode(json: Any, form: Mapping[str, str] | None) -> tuple[bytes | None, str]:
+    """The body and its media type."""
+    if form is not None:
+        return urlencode(form).encode("ascii"), "application/x-www-form-urlencoded"
     if json is None:
-        return None
-    return json_module.dumps(json, separators=(",", ":"), allow_nan=False).encode("ascii")
+        return None, ""
+    # ASCII with escapes can carry any text, lone surrogates included; floats that JSON lacks are refused.
+    return json_module.dumps(json, separators=(",", ":"), allow_nan=False).encode("ascii"), "application/json"
 
 
 def _read_capped(chunks: Iterable[bytes]) -> bytes:

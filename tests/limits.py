@@ -13,7 +13,11 @@ from typing import TypeVar
 
 from django.db import connections
 
+from core import redis as shared_redis
+
 T = TypeVar("T")
+TIMEOUT = shared_redis.TIMEOUT
+PATIENT = 30.0  # seconds
 
 
 def at_once(count: int, call: Callable[[int], T]) -> list[T]:
@@ -34,6 +38,18 @@ def at_once(count: int, call: Callable[[int], T]) -> list[T]:
 def fresh_address() -> str:
     """An address that no other test (or earlier run on the same Redis) has used."""
     return str(IPv4Address(random.randrange(11 << 24, 126 << 24)))
+
+
+@contextmanager
+def redis_may_take(seconds: float) -> Iterator[None]:
+    """How long Redis may take for an answer before it counts as away, for as long as the block runs."""
+    before, shared_redis.TIMEOUT = shared_redis.TIMEOUT, seconds
+    shared_redis._link.cache_clear()
+    try:
+        yield
+    finally:
+        shared_redis.TIMEOUT = before
+        shared_redis._link.cache_clear()
 
 
 @contextmanager
@@ -63,8 +79,8 @@ class BlackHole:
 
 @contextmanager
 def redis_that_is_a_black_hole() -> Iterator[BlackHole]:
-    """A server that swallows what it is sent, for as long as the block runs."""
-    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+    """A server that swallows what it is sent, for as long as the block runs; nobody is patient with it."""
+    with redis_may_take(TIMEOUT), socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         hole = BlackHole(listener)
         try:
             yield hole

@@ -62,6 +62,7 @@ FRAMEWORK_MESSAGES: dict[str, tuple[str | tuple[str, str], ...]] = {
         "This field may not be blank.",
         "This field may not be null.",
         "This list may not be empty.",
+        "This value does not match the required pattern.",
     ),
     "rest_framework.serializers": ("Invalid data. Expected a dictionary, but got {datatype}.",),
     "rest_framework.validators": ("Surrogate characters are not allowed: U+{code_point:X}.",),

@@ -35,6 +35,8 @@ SIGNED_IN_EXAMPLE = {
     "refresh_expires_at": "2026-12-04T09:00:00Z",
 }
 PASSWORD_EXAMPLE = "kahawa-na-chai-7"  # noqa: S105  an example for the schema
+CODE_EXAMPLE = "492039"
+RECOVERY_CODE_EXAMPLE = "6093-1842"
 CHALLENGE_EXAMPLE = {
     "challenge": "5f6a2a0c-2d53-4a7e-9c0e-9d0b8c7a6f11",
     "expires_at": "2026-11-20T09:10:00Z",
@@ -43,9 +45,20 @@ CHALLENGE_EXAMPLE = {
 SESSION_EXAMPLE = {
     "id": "2734954d-580c-4ba4-98d0-4d614fcea0ff",
     "transport": "body",
+    "methods": ["pwd", "otp"],
     "user_agent": "FarajaApp/1.4 (Android 15)",
     "created_at": "2026-11-20T09:00:00Z",
     "last_used_at": "2026-11-20T09:14:00Z",
     "is_current": True,
+}
+CODE_VERIFIER_EXAMPLE = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"  # with its challenge, from RFC 7636
+CODE_CHALLENGE_EXAMPLE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+SOCIAL_CODE_EXAMPLE = "0b6f3f0f7f0e4b399d5a0a8d3f5f1c1159c4d9e1f6c07d2a"
+LINKED_ACCOUNT_EXAMPLE = {
+    "id": "41a8f1d9-1c54-5d0a-9d8a-3b0a5b7c9e10",
+    "provider": "google",
+    "display": "asha@example.com",
+    "linked_at": "2026-11-20T09:00:00Z",
+    "last_used_at": "2026-11-20T09:00:00Z",
 }
 CSRF_EXAMPLE = "Zm9yIGV4YW1wbGU.9b0c2f6d1e8a4b57"

@@ -10,7 +10,9 @@ from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, Permis
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
+from apps.accounts.methods import Method
 from apps.accounts.transports import Transport
 from apps.common.models import BaseModel
 
@@ -58,6 +60,9 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
     phone_verified_at = models.DateTimeField(null=True, blank=True)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
+    factors_changed_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When a second factor was last switched on, off or renewed."
+    )
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -66,6 +71,7 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     class Meta:
+        permissions = [("import_user", "Can import users"), ("export_user", "Can export users")]
         constraints = [
             # Unique means unique whatever the spelling, so nothing but lower case may get in, from anywhere.
             models.CheckConstraint(condition=models.Q(email=Lower("email")), name="user_email_lower_case"),
@@ -89,6 +95,12 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
     def is_email_verified(self) -> bool:
         return self.email_verified_at is not None
 
+    def get_session_auth_hash(self) -> str:
+        """The admin's sessions end with a change of the password, as Django has it, and of the second factor."""
+        changed = self.factors_changed_at
+        told = f"{super().get_session_auth_hash()}:{changed.isoformat() if changed else ''}"
+        return salted_hmac("accounts.session_auth", told, algorithm="sha256").hexdigest()
+
     @property
     def is_phone_verified(self) -> bool:
         return self.phone_verified_at is not None
@@ -111,8 +123,11 @@ class AuthSession(BaseModel):
         LOGOUT = "logout"
         REUSE = "reuse"
         NEW_PASSWORD = "new_password"  # noqa: S105  a reason
+        NEW_FACTOR = "new_factor"
         NEW_PHONE = "new_phone"
         TOO_MANY = "too_many"
+        STAFF = "staff"
+        DEACTIVATED = "deactivated"
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
     tenant = models.ForeignKey("tenants.Tenant", on_delete=models.SET_NULL, null=True, related_name="+")
@@ -127,6 +142,9 @@ class AuthSession(BaseModel):
     user_agent = models.CharField(max_length=300, blank=True)
     authenticated_at = models.DateTimeField(
         default=timezone.now, help_text="When the person last proved who they are, by more than a token."
+    )
+    methods = models.JSONField(
+        default=list, help_text="By what they have proven it in this session: the `amr` claim, first proof first."
     )
     client_key = models.CharField(
         max_length=32,
@@ -144,6 +162,37 @@ class AuthSession(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.transport} session {self.pk}"
+
+
+class MfaChallenge(BaseModel):
+    """A sign-in that waits for its second factor. No session: its token opens nothing but the second step.
+
+    Like a mailed link, the token is a function of the row (and of the password's hash); the row holds no secret.
+    """
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="mfa_challenges")
+    transport = models.CharField(max_length=20, choices=Transport.choices)
+    method = models.CharField(max_length=20, choices=Method.choices, help_text="What has been proven so far.")
+    guesses = models.PositiveSmallIntegerField(default=0, help_text="Codes that were looked at.")
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, help_text="When it was met, or ended.")
+
+    class Meta:
+        indexes = [models.Index(fields=["expires_at"], name="mfa_challenge_expiry")]
+
+    def __str__(self) -> str:
+        return f"challenge {self.pk}"
+
+
+class TotpSetup(BaseModel):
+    """A secret that was shown to somebody who has not yet proven that their app knows it."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="totp_setup")
+    secret = models.CharField(max_length=300, help_text="Sealed.")
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"set-up {self.pk}"
 
 
 class EmailLink(BaseModel):
@@ -206,3 +255,30 @@ class VerificationCode(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.purpose} for {self.phone}"
+
+
+class SocialFlow(BaseModel):
+    """One person on their way to a sign-in provider and back, ending in a code that their client exchanges.
+
+    Nothing secret is stored: state, cookie, the provider's PKCE verifier and the code are functions of the row and the
+    server's key.
+    """
+
+    provider = models.CharField(max_length=30)
+    redirect_url = models.CharField(max_length=500)
+    client_state = models.CharField(max_length=300, blank=True, help_text="The client's own, given back to it.")
+    code_challenge = models.CharField(max_length=43, help_text="S256 of the verifier that the client keeps.")
+    callback_url = models.CharField(max_length=500, help_text="As told to the provider.")
+    is_browser_bound = models.BooleanField(help_text="Only the browser that started may come back.")
+    expires_at = models.DateTimeField(help_text="Until when the person may come back.")
+    returned_at = models.DateTimeField(null=True)
+    identity = models.JSONField(null=True, help_text="What the provider has said; forgotten when it is used.")
+    code_number = models.PositiveSmallIntegerField(default=1)
+    code_expires_at = models.DateTimeField(null=True)
+    redeemed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["expires_at"], name="social_flow_expiry")]
+
+    def __str__(self) -> str:
+        return f"{self.provider} flow {self.pk}"

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from uuid import UUID
+from datetime import datetime
+from uuid import UUID, uuid5
 
-from django.db.models import QuerySet
+from allauth.mfa import app_settings
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.accounts.models import AuthSession, User
@@ -13,6 +17,9 @@ from apps.tenants.selectors.members import role_subquery
 from core.client_address import client_key
 
 Claimants = tuple[User | None, User | None]
+
+# Makes public ids of linked accounts, which have a counted key.
+_LINKED_ACCOUNTS = UUID("8a52c6a4-3f0f-4c9e-9a53-6f5b0e0b8f52")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,29 @@ def list_live_sessions(*, user_id: UUID) -> QuerySet[AuthSession]:
     return live.order_by("-last_used_at", "-pk")
 
 
+def filter_sessions_by_state(sessions: QuerySet[AuthSession], state: str | None) -> QuerySet[AuthSession]:
+    """Those that are `live`, `expired` or `ended`; all of them for any other word."""
+    now = timezone.now()
+    is_expired = Q(expires_at__lte=now) | Q(absolute_expires_at__lte=now)
+    if state == "ended":
+        return sessions.exclude(revoked_at=None)
+    if state == "expired":
+        return sessions.filter(is_expired, revoked_at=None)
+    return sessions.filter(~is_expired, revoked_at=None) if state == "live" else sessions
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleSummary:
+    people: int
+    live_sessions: int
+
+
+def summarise_people() -> PeopleSummary:
+    """How many active people there are, and in how many places they are signed in now."""
+    live = filter_sessions_by_state(AuthSession.objects.all(), "live")
+    return PeopleSummary(people=User.objects.filter(is_active=True).count(), live_sessions=live.count())
+
+
 def find_user_by_email(*, email: str) -> User | None:
     """Whose address this is: who proved it; while nobody has, who claimed it first."""
     return User.objects.holder_of(email)
@@ -88,9 +118,96 @@ def is_known_client(*, email: str, client: str) -> bool:
     The holder's sessions only: whoever merely claims the address must not get guesses of their own at its password.
     """
     holder = User.objects.holder_of(email)
-    sessions = AuthSession.objects.filter(user=holder, client_key=client_key(client))
+    return holder is not None and is_known_network(user_id=holder.pk, client=client)
+
+
+def is_known_network(*, user_id: UUID, client: str) -> bool:
+    """Whether a person has signed in from this network before, in a session that no stolen token ended."""
+    sessions = AuthSession.objects.filter(user_id=user_id, client_key=client_key(client))
     return sessions.exclude(revoked_reason=AuthSession.Reason.REUSE).exists()
 
 
 def find_user(*, user_id: UUID) -> User | None:
     return User.objects.filter(pk=user_id).first()
+
+
+def find_proven_holder(*, email: str) -> User | None:
+    """Who has proven this address."""
+    return User.objects.filter(email=email, email_verified_at__isnull=False).first()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkedAccount:
+    """An account at a sign-in provider that opens a person's account here. The person knows it by `display`."""
+
+    id: UUID
+    pk: int
+    provider: str
+    display: str
+    linked_at: datetime
+    last_used_at: datetime
+
+
+def describe_account(account: SocialAccount) -> LinkedAccount:
+    told = account.extra_data
+    display = next((told[name] for name in ("email", "login", "username", "name") if told.get(name)), "")
+    return LinkedAccount(
+        id=uuid5(_LINKED_ACCOUNTS, str(account.pk)),
+        pk=account.pk,
+        provider=account.provider,
+        display=str(display),
+        linked_at=account.date_joined,
+        last_used_at=account.last_login,
+    )
+
+
+def list_linked_accounts(*, user_id: UUID) -> list[LinkedAccount]:
+    """Through whom a person can sign in, first linked first."""
+    return [describe_account(each) for each in SocialAccount.objects.filter(user_id=user_id).order_by("pk")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Factor:
+    """A second factor that is switched on."""
+
+    type: str
+    created_at: datetime
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactorSummary:
+    """A person's second factors, and how they can prove themselves again."""
+
+    factors: tuple[Factor, ...]
+    recovery_codes_left: int
+    proofs: tuple[str, ...]
+
+    @property
+    def is_enabled(self) -> bool:
+        return bool(self.factors)
+
+
+def has_second_factor(*, user_id: UUID) -> bool:
+    """Whether signing in takes more than one proof. Recovery codes alone are no factor."""
+    return bool(Authenticator.objects.filter(user_id=user_id, type=Authenticator.Type.TOTP).exists())
+
+
+def summarise_factors(*, user: User) -> FactorSummary:
+    """What second factors `user` has."""
+    rows = {row.type: row for row in Authenticator.objects.filter(user_id=user.pk)}
+    totp, recovery = rows.get(Authenticator.Type.TOTP), rows.get(Authenticator.Type.RECOVERY_CODES)
+    factors = () if totp is None else (_factor(totp),)
+    left = 0 if recovery is None else app_settings.RECOVERY_CODE_COUNT - int(recovery.data["used_mask"]).bit_count()
+    return FactorSummary(factors=factors, recovery_codes_left=left, proofs=_proofs(user, bool(totp), left))
+
+
+def _factor(row: Authenticator) -> Factor:
+    return Factor(type=str(row.type), created_at=row.created_at, last_used_at=row.last_used_at)
+
+
+def _proofs(user: User, is_enabled: bool, codes_left: int) -> tuple[str, ...]:
+    """The fields of a re-authentication that `user` can fill. None: only signing in again proves them."""
+    if is_enabled:
+        return ("code", "recovery_code") if codes_left else ("code",)
+    return ("password",) if user.has_usable_password() else ()

@@ -113,6 +113,7 @@ def mint(session: AuthSession, *, role: str | None) -> TokenPair:
     access["sub"], access["sid"] = str(session.user_id), str(session.pk)
     access["tenant_id"] = str(session.tenant_id) if session.tenant_id else None
     access["role"] = role
+    access["auth_time"], access["amr"] = int(session.authenticated_at.timestamp()), session.methods
     refresh = RefreshToken()
     refresh.payload |= {
         "sub": str(session.user_id),

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.accounts.views import accounts, links, passwords, people, phones, sessions
+from apps.accounts.views import accounts, factors, links, passwords, people, phones, sessions, social
 
 urlpatterns = [
     path("auth/register/", accounts.RegisterView.as_view()),
@@ -16,6 +16,11 @@ urlpatterns = [
     path("auth/update-profile/", accounts.UpdateProfileView.as_view()),
     path("auth/change-password/", passwords.ChangePasswordView.as_view()),
     path("auth/reauthenticate/", passwords.ReauthenticateView.as_view()),
+    path("auth/mfa/", factors.FactorsView.as_view()),
+    path("auth/mfa/totp/", factors.TotpView.as_view()),
+    path("auth/mfa/totp/confirm/", factors.ConfirmTotpView.as_view()),
+    path("auth/mfa/recovery-codes/", factors.RecoveryCodesView.as_view()),
+    path("auth/mfa/verify/", factors.VerifyView.as_view()),
     path("auth/reset-password/", passwords.ResetPasswordView.as_view()),
     path("auth/reset-password-confirm/", passwords.ConfirmResetView.as_view()),
     path("auth/verify-email/", links.VerifyEmailView.as_view()),
@@ -27,6 +32,13 @@ urlpatterns = [
     path("auth/verify-phone-confirm/", phones.ConfirmPhoneView.as_view()),
     path("auth/change-phone/", phones.ChangePhoneView.as_view()),
     path("auth/change-phone-confirm/", phones.ConfirmPhoneChangeView.as_view()),
+    path("auth/social/providers/", social.SocialProviderListView.as_view()),
+    path("auth/social/exchange/", social.SocialExchangeView.as_view()),
+    path("auth/social/accounts/", social.LinkedAccountListView.as_view()),
+    path("auth/social/accounts/<uuid:account_id>/", social.LinkedAccountDetailView.as_view()),
+    path("auth/social/<slug:provider>/start/", social.SocialStartView.as_view()),
+    path("auth/social/<slug:provider>/callback/", social.SocialCallbackView.as_view()),
+    path("auth/social/<slug:provider>/token/", social.SocialTokenView.as_view()),
     path("users/", people.UserListView.as_view()),
     path("users/me/", people.OwnUserView.as_view()),
     path("users/<uuid:user_id>/", people.UserDetailView.as_view()),

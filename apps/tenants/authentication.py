@@ -39,6 +39,7 @@ class ApiKeyAuthentication(BaseAuthentication):
             raise ApiKeyNotAccepted
         enter_tenant(principal.tenant_id)
         context.user_id.set(str(principal.user.pk))
+        context.actor_kind.set("api_key")
         return principal.user, principal
 
     def authenticate_header(self, request: Request) -> str:

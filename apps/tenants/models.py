@@ -15,6 +15,9 @@ class Tenant(BaseModel):
     name = models.CharField(max_length=200)
     suspended_at = models.DateTimeField(null=True, blank=True)
 
+    class Meta:
+        permissions = [("export_tenant", "Can export tenants")]
+
     def __str__(self) -> str:
         return self.name
 
@@ -32,6 +35,7 @@ class Membership(BaseModel):
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.MEMBER)
 
     class Meta:
+        permissions = [("export_membership", "Can export memberships")]
         constraints = [models.UniqueConstraint(fields=["tenant", "user"], name="membership_once")]
 
     def __str__(self) -> str:

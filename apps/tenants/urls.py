@@ -1,10 +1,11 @@
 from django.urls import path
 
-from apps.tenants.views import api_keys, invitations, members, tenants
+from apps.tenants.views import api_keys, audit, invitations, members, tenants
 
 urlpatterns = [
     path("tenants/", tenants.TenantListView.as_view()),
     path("tenants/current/", tenants.CurrentTenantView.as_view()),
+    path("tenants/current/audit/", audit.AuditListView.as_view()),
     path("tenants/members/", members.MemberListView.as_view()),
     path("tenants/members/<uuid:member_id>/", members.MemberDetailView.as_view()),
     path("tenants/api-keys/", api_keys.ApiKeyListView.as_view()),

@@ -74,18 +74,26 @@ def _database(variable: str, default: str) -> dict[str, Any]:
 # --- Django ---------------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "unfold",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "unfold.contrib.import_export",
+    "core.admin_config.OperatorAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    # Beneath our own face. None of its pages is routed, and the tables of `account` stay empty.
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
     "corsheaders",
     "rest_framework",
     "core",  # before drf_spectacular, one of whose templates it replaces
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "import_export",
+    "core.audit",
     "core.idempotency",
     "core.outbox",
     "core.throttling",
@@ -110,6 +118,7 @@ MIDDLEWARE = [
     "core.middleware.AdminOnlyAuthenticationMiddleware",
     "core.middleware.AdminOnlyMessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",  # allauth refuses to start without it
 ]
 
 TEMPLATES = [
@@ -246,8 +255,17 @@ RATE_LIMITS: dict[str, tuple[int, timedelta]] = {
     # Mails with a reset link: to one account, and asked for from one address.
     "reset_account": (5, timedelta(hours=1)),
     "reset_client": (20, timedelta(hours=1)),
-    # Guesses at the current password by whoever holds a stolen session.
+    # Wrong codes of a second factor for one account, by whoever has its password. A code is one of a million and three
+    # of them are good at any time: 250 guesses a day find one in 1,300 days.
+    "mfa_account": (10, timedelta(hours=1)),
+    # The same from a network where this person has signed in before, counted apart, as for passwords.
+    "mfa_known": (10, timedelta(hours=1)),
+    # Switching a second factor on or off, and the codes on the way: each is a mail and ends sessions.
+    "mfa_person": (20, timedelta(hours=1)),
+    # Guesses at the current password, or at a code, by whoever holds a stolen session.
     "password_person": (5, timedelta(minutes=15)),
+    # Starting to sign in through a provider, and coming back, from one address: each start is a row.
+    "social_client": (60, timedelta(minutes=1)),
     # Confirmation mails that a person sends to themselves.
     "link_person": (5, timedelta(hours=1)),
     # Codes texted to one number, by whomever and for whatever: each costs money, disturbs somebody, and is five guesses
@@ -312,6 +330,8 @@ SPECTACULAR_SETTINGS = {
         "InvitedRoleEnum": "apps.tenants.models.Invitation.Role",
         "PaymentStatusEnum": "apps.payments.derivation.PaymentStatus",
         "InvitationStatusEnum": "apps.tenants.models.InvitationStatus",
+        "AuditActionEnum": "core.audit.actions.TENANT_ACTIONS",
+        "ActorKindEnum": "core.audit.actions.ActorKind",
     },
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "PREPROCESSING_HOOKS": ["core.openapi.only_versioned_paths"],
@@ -353,6 +373,22 @@ AUTH_LINK_LIFETIME = {
 INVITATION_LIFETIME = timedelta(days=7)
 OTP_LIFETIME = timedelta(minutes=10)
 OTP_MAX_GUESSES = 5
+
+# Between the first and the second factor of a sign-in, and between showing a secret and its first code.
+MFA_CHALLENGE_LIFETIME = timedelta(minutes=5)
+MFA_SETUP_LIFETIME = timedelta(minutes=30)
+# Read by django-allauth: one step of 30 seconds early or late is the same minute on another clock.
+MFA_ADAPTER = "apps.accounts.mfa_adapter.MfaAdapter"
+MFA_TOTP_ISSUER = env.str("MFA_ISSUER", default="Faraja")
+MFA_TOTP_TOLERANCE = 1
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS, ACCOUNT_SIGNUP_FIELDS = {"email"}, ["email*", "password1*"]
+# Whether staff need a second factor for the admin. Whoever has one is always asked for it.
+ADMIN_REQUIRES_MFA = env.bool("ADMIN_REQUIRES_MFA", default=False)
+
+# What encrypts secrets that have to be read again (`core.sealing`): the first one seals, all of them open. Without any,
+# a key derived from SECRET_KEY.
+ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=[])
 # Where mailed links lead: the web frontend, which hands the token to the API.
 FRONTEND_URL = env.str("FRONTEND_URL", default="http://localhost:3000").rstrip("/")
 
@@ -374,6 +410,106 @@ SIMPLE_JWT = {
     "AUTH_TOKEN_CLASSES": ("apps.accounts.tokens.AccessToken",),
     "UPDATE_LAST_LOGIN": False,
 }
+
+# --- Signing in through others --------------------------------------------------------------------------------------
+
+SOCIALACCOUNT_ADAPTER = "services.oauth.wire.SocialAccountAdapter"
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_QUERY_EMAIL = True
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = False  # whose address it is, is decided in apps.accounts.services.social
+SOCIALACCOUNT_REQUESTS_TIMEOUT = 5  # seconds of silence from a provider
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"  # mails about addresses are ours
+
+# How long a person may take at the provider; how long the frontend has to exchange the code that they bring back; how
+# long for asking them for an e-mail address when the provider has told none.
+SOCIAL_FLOW_LIFETIME = timedelta(minutes=10)
+SOCIAL_CODE_LIFETIME = timedelta(seconds=60)
+SOCIAL_CONTINUATION_LIFETIME = timedelta(minutes=10)
+
+
+def social_redirects(*, app: str = "") -> dict[str, str]:
+    """Where a person may be sent back to, by name: SOCIAL_REDIRECTS, else the frontend (and `app`, a deep link)."""
+    found = [each.strip().partition("=") for each in env.list("SOCIAL_REDIRECTS", default=[])]
+    if not found:
+        return {"web": f"{FRONTEND_URL}/social"} | ({"app": app} if app else {})
+    return {name.strip(): url.strip() for name, _equals, url in found}
+
+
+def oauth_providers(simulators_url: str | None = None) -> dict[str, Any]:
+    """Sign-in providers from the environment: those that have credentials, or half of them (`core.boot` refuses those).
+
+    With `simulators_url` a provider without any of its own is played by the simulator.
+    """
+    found: dict[str, Any] = {}
+    google = {
+        "client_ids": env.list("GOOGLE_CLIENT_IDS", default=[]),
+        "client_secret": env.str("GOOGLE_CLIENT_SECRET", default=""),
+    }
+    if any(google.values()):
+        found["google"] = _google(google, "https://accounts.google.com", None)
+    elif simulators_url is not None:
+        demo = {"client_ids": ["demo-google-web", "demo-google-phone"], "client_secret": "demo-google-secret"}
+        found["google"] = _google(demo, f"{simulators_url}/google", f"{simulators_url}/google")
+
+    github = {
+        "client_id": env.str("GITHUB_CLIENT_ID", default=""),
+        "client_secret": env.str("GITHUB_CLIENT_SECRET", default=""),
+        "web_url": env.str("GITHUB_WEB_URL", default="https://github.com").rstrip("/"),
+        "api_url": env.str("GITHUB_API_URL", default="https://api.github.com").rstrip("/"),
+    }
+    is_local = simulators_url is not None and not (github["client_id"] or github["client_secret"])
+    if is_local:
+        github = {
+            "client_id": "demo-github-client",
+            "client_secret": "demo-github-secret",
+            "web_url": f"{simulators_url}/github",
+            "api_url": f"{simulators_url}/github/api",
+        }
+    if github["client_id"] or github["client_secret"]:
+        found["github"] = {"BACKEND": "services.oauth.providers.github.GitHubSignIn", "OPTIONS": github}
+
+    churchsuite = {
+        "client_id": env.str("CHURCHSUITE_CLIENT_ID", default=""),
+        "client_secret": env.str("CHURCHSUITE_CLIENT_SECRET", default=""),
+        "login_url": env.str("CHURCHSUITE_LOGIN_URL", default="https://login.churchsuite.com").rstrip("/"),
+        "api_url": env.str("CHURCHSUITE_API_URL", default="https://api.churchsuite.com/v2").rstrip("/"),
+        "account": env.str("CHURCHSUITE_ACCOUNT", default=""),
+        "admitted": env.str("CHURCHSUITE_ADMITTED", default=""),
+        "sends_pkce": env.bool("CHURCHSUITE_PKCE", default=True),
+    }
+    is_local = simulators_url is not None and not (churchsuite["client_id"] or churchsuite["client_secret"])
+    if is_local:
+        churchsuite |= {
+            "client_id": "demo-churchsuite-client",
+            "client_secret": "demo-churchsuite-secret",
+            "login_url": f"{simulators_url}/churchsuite",
+            "api_url": f"{simulators_url}/churchsuite/v2",
+        }
+    if churchsuite["client_id"] or churchsuite["client_secret"]:
+        found["churchsuite"] = {
+            "BACKEND": "services.oauth.providers.churchsuite.ChurchSuiteSignIn",
+            "OPTIONS": churchsuite,
+            "OPTIONAL": ("account", "admitted"),
+        }
+    return found
+
+
+def _google(credentials: dict[str, Any], accounts_url: str, local: str | None) -> dict[str, Any]:
+    # https://accounts.google.com/.well-known/openid-configuration
+    return {
+        "BACKEND": "services.oauth.providers.google.GoogleSignIn",
+        "OPTIONS": {
+            **credentials,
+            "authorize_url": f"{accounts_url}/o/oauth2/v2/auth",
+            "token_url": f"{local or 'https://oauth2.googleapis.com'}/token",
+            "userinfo_url": f"{local or 'https://www.googleapis.com'}/oauth2/v2/userinfo",
+            "keys_url": f"{local or 'https://www.googleapis.com'}/oauth2/v3/certs",
+            "issuers": [local] if local else ["https://accounts.google.com", "accounts.google.com"],
+        },
+    }
 
 
 # --- Payments -------------------------------------------------------------------------------------------------------
@@ -473,36 +609,58 @@ def logging_config(formatter: str) -> dict[str, Any]:
 # --- Admin ----------------------------------------------------------------------------------------------------------
 
 
-def _admin_link(title: str, icon: str, model: str) -> dict[str, Any]:
-    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{model}_changelist")}
+def _admin_link(title: Any, icon: str, model: str) -> dict[str, Any]:
+    """A line of the sidebar, for those who may see the list."""
+    app, _dot, name = model.partition("_")
+
+    def may_see(request: Any) -> bool:
+        return any(request.user.has_perm(f"{app}.{verb}_{name}") for verb in ("view", "change"))
+
+    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{model}_changelist"), "permission": may_see}
 
 
 UNFOLD = {
     "SITE_TITLE": "Faraja",
     "SITE_HEADER": "Faraja",
-    "SITE_SUBHEADER": "Payments, people and messages",
+    "SITE_SUBHEADER": _("Payments, people and messages"),
     "SITE_SYMBOL": "payments",
+    "DASHBOARD_CALLBACK": "config.dashboard.add_figures",
     "SIDEBAR": {
         "navigation": [
             {
-                "title": "Payments",
+                "title": _("Payments"),
                 "items": [
-                    _admin_link("Payments", "payments", "payments_payment"),
-                    _admin_link("Attempts", "sync_alt", "payments_attempt"),
-                    _admin_link("Callbacks", "inbox", "payments_inboxdelivery"),
+                    _admin_link(_("Payments"), "payments", "payments_payment"),
+                    _admin_link(_("Attempts"), "sync_alt", "payments_attempt"),
+                    _admin_link(_("Callbacks"), "inbox", "payments_inboxdelivery"),
                 ],
             },
-            {"title": "Messages", "items": [_admin_link("Messages", "sms", "messaging_message")]},
+            {"title": _("Messages"), "items": [_admin_link(_("Messages"), "sms", "messaging_message")]},
             {
-                "title": "People",
+                "title": _("People"),
                 "items": [
-                    _admin_link("Users", "person", "accounts_user"),
-                    _admin_link("Sessions", "devices", "accounts_authsession"),
-                    _admin_link("Codes", "pin", "accounts_verificationcode"),
-                    _admin_link("Tenants", "apartment", "tenants_tenant"),
+                    _admin_link(_("Users"), "person", "accounts_user"),
+                    _admin_link(_("Sessions"), "devices", "accounts_authsession"),
+                    _admin_link(_("Codes"), "pin", "accounts_verificationcode"),
+                    _admin_link(_("Connected accounts"), "link", "socialaccount_socialaccount"),
                 ],
             },
-            {"title": "Operation", "items": [_admin_link("Outbox", "outbox", "outbox_outboxevent")]},
+            {
+                "title": _("Organisations"),
+                "items": [
+                    _admin_link(_("Organisations"), "apartment", "tenants_tenant"),
+                    _admin_link(_("Memberships"), "group", "tenants_membership"),
+                    _admin_link(_("Invitations"), "mail", "tenants_invitation"),
+                    _admin_link(_("API keys"), "key", "tenants_apikey"),
+                ],
+            },
+            {
+                "title": _("Operation"),
+                "items": [
+                    _admin_link(_("Outbox"), "outbox", "outbox_outboxevent"),
+                    _admin_link(_("Audit log"), "history", "audit_auditentry"),
+                ],
+            },
         ]
     },
 }

@@ -9,8 +9,10 @@ from config.settings.base import (
     databases,
     env,
     logging_config,
+    oauth_providers,
     payment_gateways,
     sms_gateways,
+    social_redirects,
 )
 
 DEBUG = False  # errors are the envelope here as in production; tracebacks stand in the log
@@ -25,6 +27,8 @@ SIMULATORS_URL = env.str("SIMULATORS_URL", default="http://127.0.0.1:8001").rstr
 PAYMENT_GATEWAYS = payment_gateways(SIMULATORS_URL)
 SMS_GATEWAYS = sms_gateways(SIMULATORS_URL)
 SMS_CONFIRM_SECONDS = env.int("SMS_CONFIRM_SECONDS", default=5)
+OAUTH_PROVIDERS = oauth_providers(SIMULATORS_URL)
+SOCIAL_REDIRECTS = social_redirects(app="faraja://social")
 
 EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
 EMAIL_FILE_PATH = env.str("EMAIL_FILE_PATH", default=str(VAR_DIR / "mail"))
@@ -44,6 +48,7 @@ RATE_LIMITS = RATE_LIMITS | {
     "reset_client": (1000, timedelta(hours=1)),
     "otp_client": (1000, timedelta(hours=1)),
     "otp_guess_client": (1000, timedelta(minutes=1)),
+    "social_client": (1000, timedelta(minutes=1)),
 }
 
 CRASH_POINTS_ENABLED = True

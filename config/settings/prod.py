@@ -1,7 +1,15 @@
 """Production. Refuses to boot on weak settings (`core.boot`); every value comes from the environment."""
 
 from config.settings.base import *  # noqa: F403
-from config.settings.base import databases, env, logging_config, payment_gateways, sms_gateways
+from config.settings.base import (
+    databases,
+    env,
+    logging_config,
+    oauth_providers,
+    payment_gateways,
+    sms_gateways,
+    social_redirects,
+)
 from core.boot import refuse_weak_settings
 
 DEBUG = env.bool("DEBUG", default=False)
@@ -13,6 +21,8 @@ REDIS_URL = env.str("REDIS_URL", default="")
 
 PAYMENT_GATEWAYS = payment_gateways()
 SMS_GATEWAYS = sms_gateways()
+OAUTH_PROVIDERS = oauth_providers()
+SOCIAL_REDIRECTS = social_redirects()
 EMAIL_CONFIG = env.email_url_config(env.str("EMAIL_URL", default="") or "consolemail://")
 vars().update(EMAIL_CONFIG)
 EMAIL_TIMEOUT = 10
@@ -24,6 +34,8 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
+ADMIN_REQUIRES_MFA = env.bool("ADMIN_REQUIRES_MFA", default=True)
+
 NUM_PROXIES = env.int("NUM_PROXIES", default=1)  # CapRover's nginx; 2 behind a CDN as well, 0 without any
 
 # CapRover's nginx ends TLS and says so in this header.
@@ -34,6 +46,7 @@ SECURE_HSTS_PRELOAD = True
 # No redirect from http to https: an API client that sent its token in clear must notice (ASVS 4.1.2).
 SECURE_SSL_REDIRECT = False
 SILENCED_SYSTEM_CHECKS = [
+    "auth.E003",  # as in base.py
     "security.W003",  # a subclass of Django's CSRF middleware guards the admin (core.middleware)
     "security.W008",
 ]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
+from core.admin import ReadOnlyAdmin
+from core.audit.actions import Action
+from core.audit.record import record
 from core.outbox.models import OutboxEvent
 from core.outbox.relay import replay
 
 
 @admin.register(OutboxEvent)
-class OutboxEventAdmin(ModelAdmin):  # type: ignore[misc]
+class OutboxEventAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "name", "shown_subscriber", "shown_state", "attempts", "shown_error")
     list_filter = ("name", ("dead_at", admin.EmptyFieldListFilter), ("done_at", admin.EmptyFieldListFilter))
     search_fields = ("event_id", "aggregate", "tenant_id")
@@ -40,16 +42,15 @@ class OutboxEventAdmin(ModelAdmin):  # type: ignore[misc]
     def shown_error(self, event: OutboxEvent) -> str:
         return event.last_error[:80]
 
-    @admin.action(description="Deliver dead events again")
+    @admin.action(description=_("Deliver dead events again"), permissions=["replay"])
     def replay_dead(self, request: HttpRequest, queryset: QuerySet[OutboxEvent]) -> None:
-        count = replay(list(queryset.values_list("pk", flat=True)))
-        self.message_user(request, f"{count} dead events will be delivered again.", messages.SUCCESS)
+        with transaction.atomic():
+            count = replay(list(queryset.values_list("pk", flat=True)))
+            if count:
+                record(Action.EVENTS_REPLAYED, actor=request.user.pk, data={"events": count})
+        self.message_user(
+            request, _("%(count)d dead events will be delivered again.") % {"count": count}, messages.SUCCESS
+        )
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False  # an event that is still to be delivered would be lost
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("outbox.change_outboxevent")

@@ -11,6 +11,7 @@ import random
 import threading
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
@@ -126,6 +127,18 @@ def backoff(attempts: int) -> timedelta:
     """The wait after the `attempts`-th failure: half fixed, half random, doubling from 1 s up to 5 minutes."""
     ceiling = min(2.0**attempts, BACKOFF_CAP.total_seconds())
     return timedelta(seconds=ceiling / 2 + random.uniform(0, ceiling / 2))  # noqa: S311  jitter, not a secret
+
+
+@dataclass(frozen=True, slots=True)
+class EventSummary:
+    waiting: int
+    dead: int
+
+
+def summarise_events() -> EventSummary:
+    """How many events are still to be delivered, and how many were given up. Both are few: an index finds them."""
+    undone = OutboxEvent.objects.filter(done_at=None)
+    return EventSummary(waiting=undone.filter(dead_at=None).count(), dead=undone.exclude(dead_at=None).count())
 
 
 def replay(row_ids: list[int]) -> int:

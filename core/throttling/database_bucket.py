@@ -6,11 +6,11 @@ Two requests for one bucket meet at its row: the second one's condition is judge
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from django.db import connection, transaction
 
-from core.throttling.buckets import Bucket
+from core.throttling.buckets import Bucket, Taken
 from core.throttling.models import RateBucket
 
 Told = dict[str, str | int]
@@ -25,31 +25,54 @@ ON CONFLICT (key) DO UPDATE SET full_at =
     CASE WHEN bucket.full_at + %(interval)s > excluded.full_at THEN bucket.full_at + %(interval)s
     ELSE excluded.full_at END
 WHERE bucket.full_at + %(interval)s <= excluded.full_at + %(rest)s
+RETURNING full_at - {now}
 """
-_WAIT = "SELECT full_at - %(rest)s - {now} FROM {table} WHERE key = %(key)s"
+_LOOK = "SELECT full_at - {now} FROM {table} WHERE key = %(key)s"
+_EMPTY = """
+INSERT INTO {table} AS bucket (key, full_at) VALUES (%(key)s, {now} + %(until_full)s)
+ON CONFLICT (key) DO UPDATE SET full_at = excluded.full_at WHERE bucket.full_at < excluded.full_at
+"""
 
 
-def take(buckets: Sequence[Bucket]) -> int:
+def take(buckets: Sequence[Bucket]) -> Taken:
     """See `Store`. Durable: no refusal that follows can roll it back."""
-    wait = 0
+    waits, until_full = {}, {}
     with transaction.atomic(durable=True):
-        for bucket in sorted(buckets, key=lambda each: each.key):  # in one order, or two requests deadlock
-            wait = max(wait, _take(bucket))
+        for bucket in _in_order(buckets):
+            waits[bucket], until_full[bucket] = _take(bucket)
+        wait = max(waits.values())
         if wait:
             transaction.set_rollback(True)
-    return wait
+            until_full = {each: until_full[each] - (0 if waits[each] else each.interval) for each in buckets}
+    return Taken(wait, until_full)
 
 
-def _take(bucket: Bucket) -> int:
-    told: Told = {"key": bucket.key, "interval": bucket.interval, "rest": (bucket.burst - 1) * bucket.interval}
+def _in_order(buckets: Iterable[Bucket]) -> list[Bucket]:
+    """Everybody locks rows in one order, or two requests deadlock."""
+    return sorted(buckets, key=lambda each: each.key)
+
+
+def _take(bucket: Bucket) -> tuple[int, int]:
+    """The wait, and how long the bucket needs to be full again."""
+    rest = (bucket.burst - 1) * bucket.interval
+    told: Told = {"key": bucket.key, "interval": bucket.interval, "rest": rest}
     with connection.cursor() as cursor:
         cursor.execute(_statement(_TAKE, told), told)
-        if cursor.rowcount == 1:
-            return 0
-        cursor.execute(_statement(_WAIT, told), told)
+        if row := cursor.fetchone():
+            return 0, row[0]
+        cursor.execute(_statement(_LOOK, told), told)
         row = cursor.fetchone()
+    until_full = row[0] if row else 0
     # Refused, and it has been purged or has filled up in this very moment: the next attempt is admitted.
-    return max(1, row[0] if row else 1)
+    return max(1, until_full - rest), until_full
+
+
+def empty(until_full: Mapping[Bucket, int]) -> None:
+    """See `Store`."""
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        for bucket in _in_order(until_full):
+            told: Told = {"key": bucket.key, "until_full": until_full[bucket]}
+            cursor.execute(_statement(_EMPTY, told), told)
 
 
 def _statement(template: str, told: Told) -> str:
@@ -62,7 +85,7 @@ def _statement(template: str, told: Told) -> str:
 def give_back(buckets: Sequence[Bucket]) -> None:
     """See `Store`. A time in the past means full, so it needs no floor."""
     with transaction.atomic(durable=True), connection.cursor() as cursor:
-        for bucket in sorted(buckets, key=lambda each: each.key):
+        for bucket in _in_order(buckets):
             told: Told = {"key": bucket.key, "interval": bucket.interval}
             cursor.execute(
                 f"UPDATE {_TABLE} SET full_at = full_at - %(interval)s WHERE key = %(key)s",  # noqa: S608  a constant

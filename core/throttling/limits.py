@@ -2,7 +2,8 @@
 
 `spend` counts before the work is done, in one atomic step: a limit that is looked at first and counted afterwards
 lets a burst through. The store is Redis; the database when there is none; and when Redis is configured and away, the
-database at half the rate: never open, and never an error because of the limiter.
+database at half the rate: never open, and never an error because of the limiter. Each is told what this process knows
+of the other's count, so that going from one to the other gives nobody a fresh limit.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from core.exceptions import TooManyRequests
 from core.redis import RedisAway
 from core.throttling import database_bucket, redis_bucket
 from core.throttling.buckets import Bucket, Store
+from core.throttling.handover import Handover
 
 logger = logging.getLogger("faraja.security")
+_handover = Handover()
 
 
 class Throttled(TooManyRequests):
@@ -76,6 +79,8 @@ class Spent:
             self.store.give_back(self.buckets)
         except RedisAway:  # it stays counted: the stricter mistake
             logger.warning("rate limit could not be given back")
+        else:
+            _handover.note_given_back(self.buckets)
 
 
 def spend(idents: Mapping[str, object]) -> Spent:
@@ -95,10 +100,19 @@ def spend(idents: Mapping[str, object]) -> Spent:
 
 
 def _take(limits: Mapping[Limit, str]) -> tuple[Spent, int]:
+    buckets = tuple(limit.bucket(ident) for limit, ident in limits.items())
+    if not redis.is_configured():
+        return Spent(database_bucket, buckets), database_bucket.take(buckets).wait
     try:
-        buckets = tuple(limit.bucket(ident) for limit, ident in limits.items())
-        return Spent(redis_bucket, buckets), redis_bucket.take(buckets)
+        return _take_from(redis_bucket, buckets)
     except RedisAway:
-        if redis.is_configured():
-            buckets = tuple(limit.halved().bucket(ident) for limit, ident in limits.items())
-        return Spent(database_bucket, buckets), database_bucket.take(buckets)
+        halved = tuple(limit.halved().bucket(ident) for limit, ident in limits.items())
+        return _take_from(database_bucket, halved)
+
+
+def _take_from(store: Store, buckets: tuple[Bucket, ...]) -> tuple[Spent, int]:
+    if until_full := _handover.unknown_to(store, buckets):
+        store.empty(until_full)
+    taken = store.take(buckets)
+    _handover.note(store, taken)
+    return Spent(store, buckets), taken.wait

@@ -30,7 +30,9 @@ STOP_LIMIT = 3.0  # seconds for requests in flight
 
 def main() -> int:
     """The exit code: 0 after a signal, 1 with one sentence when it cannot start."""
-    parser = argparse.ArgumentParser(prog="python -m services.simulators", description="Play ClickPesa and Beem SMS.")
+    parser = argparse.ArgumentParser(
+        prog="python -m services.simulators", description="Play the providers: payments, SMS, signing in."
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8001)
     options = parser.parse_args()
@@ -83,7 +85,7 @@ async def serve(app: Starlette, *, host: str, port: int) -> None:
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt instead
             loop.add_signal_handler(signal_number, stop.set)
-    logger.info("simulators: ClickPesa, Beem and /simulator/ on http://%s:%s", host, port)
+    logger.info("simulators: ClickPesa, Beem, sign-in providers and /simulator/ on http://%s:%s", host, port)
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()

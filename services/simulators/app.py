@@ -1,4 +1,4 @@
-"""The ASGI application that plays ClickPesa and Beem: `services.simulators.app:app`."""
+"""The ASGI application that plays the providers: `services.simulators.app:app`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.simulators import beem, clickpesa, control
+from services.simulators import beem, clickpesa, control, oauth
 from services.simulators.callbacks import CallbackSender, Target
 from services.simulators.calls import CallLog
 from services.simulators.config import Config, read_config
@@ -95,7 +95,7 @@ def create_app(config: Config | None = None) -> Starlette:
             ledger.close()
 
     return Starlette(
-        routes=[*clickpesa.routes(), *beem.routes(), *control.routes()],
+        routes=[*clickpesa.routes(), *beem.routes(), *oauth.routes(), *control.routes()],
         lifespan=lifespan,
         middleware=[Middleware(LogCalls)],
         exception_handlers={Refusal: answer_refusal, HTTPException: answer_http_error},

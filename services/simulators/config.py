@@ -30,6 +30,7 @@ class Config:
     beem_deliver_after: float
     beem_delay: float
     beem_fail_with_200: bool
+    oauth_callbacks: tuple[str, ...]
     approve_after: float
     push_timeout: float
     late_callback: float
@@ -41,6 +42,7 @@ class Config:
 
 
 CALLBACKS = "http://127.0.0.1:8000/api/v1"
+LOCAL_CALLBACKS = "http://localhost:8000/api/v1"
 
 
 def read_config(environ: Mapping[str, str]) -> Config:
@@ -64,13 +66,14 @@ def read_config(environ: Mapping[str, str]) -> Config:
         ),
         beem_api_key=read.text("SIMULATOR_BEEM_API_KEY", "demo-key"),
         beem_secret_key=read.text("SIMULATOR_BEEM_SECRET_KEY", "demo-secret"),
-        beem_senders=tuple(
-            name.strip() for name in read.text("SIMULATOR_BEEM_SENDERS", "FARAJA,INFO").split(",") if name.strip()
-        ),
+        beem_senders=read.texts("SIMULATOR_BEEM_SENDERS", "FARAJA,INFO"),
         beem_balance=read.count("SIMULATOR_BEEM_BALANCE", 10_000),
         beem_deliver_after=read.seconds("SIMULATOR_BEEM_DELIVER_AFTER", 1.0),
         beem_delay=read.seconds("SIMULATOR_BEEM_DELAY", 0.0),
         beem_fail_with_200=read.switch("SIMULATOR_BEEM_FAIL_WITH_200", False),
+        oauth_callbacks=read.texts(
+            "SIMULATOR_OAUTH_CALLBACKS", f"{CALLBACKS}/auth/social,{LOCAL_CALLBACKS}/auth/social"
+        ),
         approve_after=read.seconds("SIMULATOR_APPROVE_AFTER", 1.0),
         push_timeout=read.seconds("SIMULATOR_PUSH_TIMEOUT", 8.0),
         late_callback=read.seconds("SIMULATOR_LATE_CALLBACK", 20.0),
@@ -88,6 +91,9 @@ class _Reader:
 
     def text(self, name: str, default: str) -> str:
         return self.environ.get(name, default).strip()
+
+    def texts(self, name: str, default: str) -> tuple[str, ...]:
+        return tuple(each.strip() for each in self.text(name, default).split(",") if each.strip())
 
     def url(self, name: str, default: str) -> str:
         value = self.text(name, default)

@@ -20,7 +20,7 @@ PREFIX = "/simulator"
 
 
 async def health(request: Request) -> Response:
-    return JSON({"status": "ok", "simulators": ["clickpesa", "beem"]})
+    return JSON({"status": "ok", "simulators": ["clickpesa", "beem", "google", "github", "churchsuite"]})
 
 
 async def list_scenarios(request: Request) -> Response:
@@ -124,6 +124,8 @@ async def reset(request: Request) -> Response:
     world.ledger.reset()
     await world.callbacks.forget()
     world.calls.clear()
+    world.desk.codes.clear()
+    world.desk.tokens.clear()
     return JSON({"status": "ok"})
 
 

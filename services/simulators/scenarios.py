@@ -11,6 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from services.simulators.people import PEOPLE
+
 
 class Reply(StrEnum):
     """How the call that starts a charge is answered."""
@@ -226,6 +228,16 @@ def as_data() -> dict[str, list[dict[str, Any]]]:
             }
             for row in TEXT_SCENARIOS
         ],
+        "people": [
+            {
+                "person": row.key,
+                "providers": list(row.providers),
+                "email": row.email or None,
+                "is_verified": row.is_verified,
+                "description": row.description,
+            }
+            for row in PEOPLE
+        ],
     }
 
 
@@ -240,6 +252,10 @@ def as_markdown() -> str:
     lines += [
         f"| {f'`{row.phone}`' if row.phone else 'anything else'} | `{row.name}` | {row.description} |"
         for row in TEXT_SCENARIOS
+    ]
+    lines += ["", "| Who signs in | Where | Address | What happens |", "| --- | --- | --- | --- |"]
+    lines += [
+        f"| `{row.key}` | {', '.join(row.providers)} | {row.email or 'none'} | {row.description} |" for row in PEOPLE
     ]
     return "\n".join(lines)
 

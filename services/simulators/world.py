@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from services.simulators.callbacks import CallbackSender
 from services.simulators.calls import CallLog
 from services.simulators.config import Config
+from services.simulators.desk import Desk
 from services.simulators.ledger import Ledger
 
 logger = logging.getLogger("simulators")
@@ -34,6 +35,7 @@ class World:
     ledger: Ledger
     calls: CallLog
     callbacks: CallbackSender
+    desk: Desk = field(default_factory=Desk)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def wait(self, seconds: float) -> None:

@@ -63,7 +63,7 @@ def right_request(operation: Operation, member: Member, **values: str) -> Asking
     assert right is not None, f"Say in RIGHT how {operation.method} {operation.path} succeeds"
     told = made_up(operation.route) | right.values(member) | values
     body = right.body(member) if right.body else b""
-    return Asking(operation.method, operation.route.paths(told)[0], body, right.headers())
+    return Asking(operation.method, operation.route.paths(told)[0] + right.query, body, right.headers())
 
 
 def comparable(response: Any, *sent: str) -> tuple[int, bytes, dict[str, str]]:

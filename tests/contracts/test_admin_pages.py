@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from allauth.socialaccount.models import SocialAccount
 from django.contrib import admin
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.test import Client
 from django.urls import reverse
 
+from apps.accounts.models import User
 from apps.accounts.services.accounts import create_operator
 from apps.accounts.services.codes import request_login_code
 from apps.messaging.models import DeliveryReport, Message
@@ -17,9 +20,14 @@ from apps.messaging.services.messages import queue_message
 from apps.messaging.services.receipts import send_receipt
 from apps.payments.models import Attempt, InboxDelivery, Observation
 from apps.payments.services.payments import expire_payment
+from apps.tenants.models import ApiKey
+from core.audit.actions import Action
+from core.audit.models import AuditEntry
 from core.outbox.models import OutboxEvent
 from tests.factories.accounts import with_proven_phone
+from tests.factories.operators import browser_of, make_operator
 from tests.factories.payments import make_payment
+from tests.factories.social import make_linked_account
 from tests.factories.tenants import make_api_key, make_invitation
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
@@ -44,9 +52,17 @@ def rows(in_tenant) -> dict[type[Model], Any]:
     assert Observation.objects.exists()
     found = [payment, Attempt.objects.get(), message, inbox, OutboxEvent.objects.first(), in_tenant.user]
     found += [in_tenant.user.sessions.get(), in_tenant.user.memberships.get().tenant]
-    found += [make_invitation(in_tenant), make_api_key(in_tenant)[0]]
+    found += [make_invitation(in_tenant), make_api_key(in_tenant)[0], in_tenant.user.memberships.get()]
     found.append(request_login_code(phone="+255712345678", client="test"))
+    found += [AuditEntry.objects.first()]
+    make_linked_account(in_tenant)
+    found.append(SocialAccount.objects.get())
     return {type(row): row for row in found}
+
+
+def options_of(model: type[Model]) -> Any:
+    """The model's admin."""
+    return admin.site._registry[model]
 
 
 def page_of(model: type[Model], name: str, *args: Any) -> str:
@@ -99,7 +115,8 @@ def test_what_is_secret_in_a_message_is_masked(operator, rows, in_tenant):
 def test_a_number_that_an_operator_types_is_a_claim(operator, in_tenant):
     user = with_proven_phone(in_tenant).user
     page = page_of(type(user), "change", user.pk)
-    form = {"email": user.email, "phone": "+255712000111", "language": "en", "is_active": "on"}
+    inline = {f"sessions-{name}": "0" for name in ("TOTAL_FORMS", "INITIAL_FORMS", "MIN_NUM_FORMS", "MAX_NUM_FORMS")}
+    form = {"email": user.email, "phone": "+255712000111", "language": "en", **inline}
     leave_the_room()
 
     assert operator.post(page, form | {"phone": user.phone}).status_code == 302
@@ -135,6 +152,103 @@ def test_an_operator_cannot_remove_what_happened(operator, rows, model):
 
     assert operator.post(page_of(model, "delete", rows[model].pk), {"post": "yes"}).status_code == 403
     assert operator.get(page_of(model, "add")).status_code == 403
+
+
+def deeds_of_staff() -> QuerySet[AuditEntry]:
+    """Audit lines of anything that staff did besides signing in."""
+    return AuditEntry.objects.filter(actor_kind="staff").exclude(action=Action.ADMIN_SIGNED_IN)
+
+
+def do(browser: Client, row: Model, action: str, **said: str) -> Any:
+    """Choose an action for a row of a list."""
+    return browser.post(page_of(type(row), "changelist"), {"action": action, "_selected_action": [str(row.pk)]} | said)
+
+
+SAID = {"confirmed": "yes", "reason": "x"}
+
+
+def test_staff_without_permissions_see_nothing_and_do_nothing(rows):
+    browser = browser_of(make_operator())
+    leave_the_room()
+    answers = []
+
+    for model, row in rows.items():
+        opts, start = options_of(model), page_of(model, "changelist")
+        pages = [start, page_of(model, "add"), page_of(model, "change", row.pk), page_of(model, "history", row.pk)]
+        pages += [page_of(model, name, row.pk) for name in opts.actions_detail]
+        pages += [f"{start}{page}/" for page in ("export", "import") if hasattr(opts, f"{page}_action")]
+        answers += [(page, browser.get(page).status_code) for page in pages]
+        answers += [(f"{start} {action}", do(browser, row, action, **SAID).status_code) for action in opts.actions]
+    front = browser.get("/admin/").content.decode()
+
+    assert [told for told in answers if told[1] != 403] == []
+    assert [model for model in rows if page_of(model, "changelist") in front] == []
+    assert not deeds_of_staff().exists()
+
+
+def test_staff_who_may_look_look_and_change_nothing(rows):
+    names = [(model._meta.app_label, str(model._meta.model_name)) for model in rows]
+    browser = browser_of(make_operator(*(f"{app}.view_{name}" for app, name in names)))
+    leave_the_room()
+    seen, refused = [], []
+
+    for model, row in rows.items():
+        opts, page = options_of(model), page_of(model, "change", row.pk)
+        seen += [(each, browser.get(each).status_code) for each in (page_of(model, "changelist"), page)]
+        refused += [(page, browser.post(page, {"email": "x@example.com"}).status_code)]
+        others = [page_of(model, "add"), *(page_of(model, name, row.pk) for name in opts.actions_detail)]
+        refused += [(each, browser.get(each).status_code) for each in others]
+        for action in opts.actions:
+            do(browser, row, action, **SAID)
+    front = browser.get("/admin/").content.decode()
+
+    assert [told for told in seen if told[1] != 200] == []
+    assert [told for told in refused if told[1] != 403] == []
+    assert [model for model in rows if page_of(model, "changelist") not in front] == []
+    assert not deeds_of_staff().exists()
+
+
+def test_every_action_asks_before_it_does_anything(operator, rows):
+    leave_the_room()
+    unasked = []
+
+    for model, row in rows.items():
+        # Delivering again is safe to repeat, and asks nothing.
+        for name in (name for name in options_of(model).actions if name != "replay_dead"):
+            for page in (do(operator, row, name), operator.get(page_of(model, f"{name}_one", row.pk))):
+                if f'name="_selected_action" value="{row.pk}"' not in page.content.decode():
+                    unasked.append((name, page.status_code))
+
+    assert unasked == []
+    assert not deeds_of_staff().exists()
+
+
+def test_no_page_shows_a_secret(operator, rows):
+    leave_the_room()
+    password = rows[User].password
+    secrets = [password, password.rpartition("$")[2], rows[ApiKey].secret_hash]
+    shown = []
+
+    for model, row in rows.items():
+        for page in (page_of(model, "changelist"), page_of(model, "change", row.pk)):
+            text = operator.get(page).content.decode()
+            shown += [(page, secret) for secret in secrets if secret in text]
+
+    assert shown == []
+
+
+@pytest.mark.parametrize("language", ["en", "sw"])
+def test_the_front_page_shows_figures_to_those_who_may_see_them(operator, rows, language):
+    leave_the_room()
+    told = {"en": "Live sessions", "sw": "Vikao hai"}[language]
+
+    everything = operator.get("/admin/", HTTP_ACCEPT_LANGUAGE=language).content.decode()
+    nothing = browser_of(make_operator()).get("/admin/", HTTP_ACCEPT_LANGUAGE=language).content.decode()
+
+    assert told in everything
+    assert told not in nothing
+    for link in re.findall(r'href="(/admin/[^"]*\?[^"]*)"', everything):
+        assert operator.get(link.replace("&amp;", "&")).status_code == 200, link
 
 
 def test_a_person_without_the_staff_mark_stays_outside(rows):

@@ -56,7 +56,10 @@ def test_there_is_something_to_check():
 
 @EACH_OPERATION
 def test_an_operation_has_one_success_with_an_example_that_fits_it(path, method, spec):
-    (status,) = [each for each in spec["responses"] if each.startswith("2")]
+    (status,) = [each for each in spec["responses"] if each < "4"]
+    if status == "302":
+        assert spec["responses"][status]["headers"]["Location"]["required"]
+        return
     content = content_of(spec, status)
 
     assert content["examples"]
@@ -67,7 +70,7 @@ def test_an_operation_has_one_success_with_an_example_that_fits_it(path, method,
 
 @EACH_OPERATION
 def test_each_refusal_has_an_example_with_a_code_of_the_catalogue(path, method, spec):
-    refusals = {status: content_of(spec, status) for status in spec["responses"] if not status.startswith("2")}
+    refusals = {status: content_of(spec, status) for status in spec["responses"] if status >= "4"}
 
     assert refusals.keys() >= {"400", "500", "503"}
     for status, content in refusals.items():
@@ -124,7 +127,9 @@ def test_a_real_success_is_what_the_schema_says(route, member):
         (path, *_) = route.paths(made_up(route) | right.values(member))
         body = right.body(member) if right.body else b""
 
-        response = ask(quiet_client(member), method, path, body, **right.headers())
+        response = ask(quiet_client(member), method, path + right.query, body, **right.headers())
+        if response.status_code == 302:
+            continue
 
         spec = documented(route, method)
         assert spec is not None

@@ -31,6 +31,7 @@ CANARY = "zq7kanari"
 
 # Models of ours whose rows are nobody's, and why.
 NOBODYS = {
+    "accounts.SocialFlow": "somebody on their way to a sign-in provider, stored before it is known who",
     "payments.InboxDelivery": "a provider's words, stored before it is known whose they are",
 }
 # Models whose rows the database lets nobody change: a row with canaries is inserted.

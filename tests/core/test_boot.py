@@ -41,6 +41,16 @@ STRONG: dict[str, Any] = {
             "CALLBACK_TOKEN": TOKEN,
         }
     },
+    "OAUTH_PROVIDERS": {
+        "google": {
+            "OPTIONS": {"client_ids": ["web", "phone"], "client_secret": "s", "token_url": "https://oauth2.example.org"}
+        },
+        "churchsuite": {
+            "OPTIONS": {"client_id": "c", "client_secret": "s", "admitted": "", "sends_pkce": True},
+            "OPTIONAL": ("admitted",),
+        },
+    },
+    "SOCIAL_REDIRECTS": {"web": "https://app.example.org/social", "app": "org.example.app://social"},
 }
 
 
@@ -107,13 +117,29 @@ def test_an_option_that_may_be_empty_says_so_itself():
         ("SMS_GATEWAYS.beem.OPTIONS.send_url", "http://apisms.beem.africa/v1", "BEEM_SEND_URL"),
         ("SMS_GATEWAYS.beem.OPTIONS.secret_key", "demo-secret", "BEEM_SECRET_KEY"),
         ("SMS_GATEWAYS.beem.CALLBACK_TOKEN", "x", "BEEM_CALLBACK_TOKEN"),
+        ("OAUTH_PROVIDERS.google.OPTIONS.client_ids", [], "GOOGLE_CLIENT_IDS"),
+        ("OAUTH_PROVIDERS.google.OPTIONS.client_ids", ["web", "demo-google-phone"], "GOOGLE_CLIENT_IDS"),
+        ("OAUTH_PROVIDERS.google.OPTIONS.client_secret", "", "GOOGLE_CLIENT_SECRET"),
+        ("OAUTH_PROVIDERS.google.OPTIONS.token_url", "http://127.0.0.1:8001/google/token", "GOOGLE_TOKEN_URL"),
+        ("OAUTH_PROVIDERS.churchsuite.OPTIONS.client_id", "", "CHURCHSUITE_CLIENT_ID"),
+        ("SOCIAL_REDIRECTS.web", "http://app.example.org/social", "SOCIAL_REDIRECTS"),
+        ("SOCIAL_REDIRECTS.web", "javascript://app.example.org/%0aalert(1)", "SOCIAL_REDIRECTS"),
+        ("SOCIAL_REDIRECTS.web", "https:///social", "SOCIAL_REDIRECTS"),
+        ("SOCIAL_REDIRECTS.app", "social", "SOCIAL_REDIRECTS"),
+        ("SOCIAL_REDIRECTS.app", "https://app.example.org/#social", "SOCIAL_REDIRECTS"),
     ],
 )
 def test_one_weakness_is_one_sentence_that_names_its_variable(path, value, named):
     (told,) = weaknesses(changed(path, value))
 
     assert named in told
-    if isinstance(value, str) and len(value) > 4 and "URL" not in named and "ENGINE" not in path:
+    if (
+        isinstance(value, str)
+        and len(value) > 4
+        and "URL" not in named
+        and "REDIRECTS" not in named
+        and "ENGINE" not in path
+    ):
         assert value not in told, "the sentence repeats the secret"
 
 
@@ -217,13 +243,19 @@ def test_a_weak_environment_does_not_boot_and_hears_every_reason():
         "BEEM_API_KEY": "demo-key",
     }
     weak |= {"FRONTEND_URL": "http://localhost:3000"}
+    # Half a provider's credentials, the simulator's address, and a page that could be read on the way.
+    weak |= {
+        "GITHUB_CLIENT_ID": "demo-github-client",
+        "GITHUB_WEB_URL": "http://127.0.0.1:8001",
+    }
+    weak |= {"CHURCHSUITE_CLIENT_SECRET": "demo-churchsuite-secret", "SOCIAL_REDIRECTS": "web=http://localhost:3000"}
     weak |= {"CORS_ALLOWED_ORIGINS": "*", "CLICKPESA_CALLBACK_TOKEN": "short"}
 
-    done = boot(**weak)
+    done = boot(**weak, GOOGLE_CLIENT_SECRET="s")
 
     assert done.returncode != 0
     assert "Refusing to start in production" in done.stderr
-    for name in (*weak, "JWT_SIGNING_KEY equals SECRET_KEY"):
+    for name in (*weak, "GOOGLE_CLIENT_IDS", "GITHUB_CLIENT_SECRET", "JWT_SIGNING_KEY equals SECRET_KEY"):
         assert name in done.stderr, name
     assert "booted" not in done.stdout
 

@@ -27,6 +27,8 @@ TENANTLESS = {
     "issue_reset_link_task": "a reset is a person's, and nobody is signed in",
     "tell_password_changed_task": "a password is a person's",
     "tell_refresh_reused_task": "a session is a person's, whichever tenant it is in",
+    "tell_social_linked_task": "an account at a provider is a person's",
+    "tell_social_unlinked_task": "an account at a provider is a person's",
     "process_callback_task": "a provider's news names no tenant; the attempt's reference says whose room to open",
 }
 # How something would outlive a request without a row of a table. Whoever needs it says here, by module, how its key,

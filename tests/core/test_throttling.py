@@ -9,7 +9,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from itertools import count
@@ -25,8 +26,8 @@ from hypothesis import strategies as st
 
 from core import redis as shared_redis
 from core.redis import RedisAway
-from core.throttling import database_bucket, redis_bucket
-from core.throttling.buckets import Bucket
+from core.throttling import database_bucket, handover, redis_bucket
+from core.throttling.buckets import Bucket, Taken
 from core.throttling.limits import InsideTransaction, Limit, Spent, Throttled, find_limit, spend
 from core.throttling.models import RateBucket
 from core.throttling.tasks import purge_rate_buckets_task
@@ -34,6 +35,7 @@ from tests.limits import at_once, redis_that_is_a_black_hole, redis_that_refuses
 
 needs_redis = pytest.mark.skipif(not configured.REDIS_URL, reason="needs REDIS_URL")
 HOUR = timedelta(hours=1)
+HOUR_IN_MICROSECONDS = 3_600_000_000
 
 
 @pytest.fixture(autouse=True)
@@ -89,8 +91,9 @@ def test_of_sixty_at_once_from_four_processes_exactly_the_limit_is_admitted(iden
         "from tests.core.test_throttling import admitted_at_once\n"
         "from django.conf import settings; from datetime import timedelta\n"
         "settings.RATE_LIMITS = {'ten': (10, timedelta(hours=1))}\n"
+        "from tests.limits import PATIENT, redis_may_take\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
-        "print(admitted_at_once(15, {'ten': sys.argv[1]}))\n"
+        "with redis_may_take(PATIENT): print(admitted_at_once(15, {'ten': sys.argv[1]}))\n"
     )
     env = os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings.test"}
     processes = [
@@ -178,12 +181,12 @@ def test_a_bucket_admits_again_when_the_refusal_said_so(store, ident):
         spend({"quick": ident})
     bucket = find_limit("quick").bucket(ident)
     take = redis_bucket.take if store == "redis" else database_bucket.take
-    wait = take([bucket])
+    wait = take([bucket]).wait
 
     assert 0 < wait <= 1_000_000
     time.sleep(wait / 1_000_000 + 0.005)
-    assert take([bucket]) == 0
-    assert take([bucket]) > 500_000
+    assert take([bucket]).wait == 0
+    assert take([bucket]).wait > 500_000
 
 
 # --- The arithmetic -------------------------------------------------------------------------------------------------
@@ -225,7 +228,9 @@ def compare_with_model(burst: int, interval: int, steps: list[tuple[str, int]], 
         model.pass_time(pause)
         travel(now)
         if step == "take":
-            assert store.take([bucket]) == model.take()
+            taken = store.take([bucket])
+            assert taken.wait == model.take()
+            assert taken.until_full == {bucket: (burst - model.tokens) * interval}
         else:
             store.give_back([bucket])
             model.give_back()
@@ -364,16 +369,16 @@ def test_without_its_redis_a_limit_admits_exactly_half(broken_redis, ident):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_redis_that_is_away_costs_a_fifth_of_a_second_once(broken_redis, ident):
+def test_a_redis_that_is_away_costs_two_fifths_of_a_second_once(broken_redis, ident):
     times = []
     for _ in range(30):
         started = time.monotonic()
         is_admitted({"ten": ident})
         times.append(time.monotonic() - started)
 
-    assert times[0] < 0.6
-    assert statistics.median(times[1:]) < 0.05
-    assert max(times[1:]) < 0.6
+    assert times[0] < 1.0
+    assert statistics.median(times[1:]) < 0.1
+    assert max(times[1:]) < 1.0
 
 
 def test_after_the_pause_one_caller_tries_and_the_others_go_on(settings, monkeypatch):
@@ -413,6 +418,106 @@ def test_a_server_that_comes_back_is_asked_again(settings, monkeypatch):
 
     assert link.ask(lambda client: client.ping())
     assert link.ask(lambda client: client.ping())
+
+
+@needs_redis
+def test_one_late_answer_does_not_make_redis_away(settings):
+    link = shared_redis._Link(settings.REDIS_URL)
+    asked: list[str] = []
+
+    def late_at_first(client: redis.Redis) -> bool:
+        asked.append("late" if len(asked) == 0 else "in time")
+        if asked == ["late"]:
+            raise redis.TimeoutError
+        return bool(client.ping())
+
+    assert link.ask(late_at_first)
+    assert asked == ["late", "in time"]
+
+
+@needs_redis
+def test_a_late_answer_to_what_may_not_be_repeated_is_not_asked_for_again(settings):
+    link = shared_redis._Link(settings.REDIS_URL)
+    asked = []
+
+    def late(_client: redis.Redis) -> None:
+        asked.append("late")
+        raise redis.TimeoutError
+
+    with pytest.raises(RedisAway):
+        link.ask(late, may_repeat=False)
+
+    assert asked == ["late"]
+    assert link.ask(lambda client: client.ping())
+
+
+@pytest.fixture
+def away(settings) -> Callable[[], AbstractContextManager[None]]:
+    """Redis is away for as long as the block runs."""
+
+    @contextmanager
+    def away() -> Iterator[None]:
+        before = settings.REDIS_URL
+        with redis_that_refuses() as settings.REDIS_URL:
+            yield
+        settings.REDIS_URL = before
+
+    return away
+
+
+@needs_redis
+@pytest.mark.django_db
+def test_a_redis_that_goes_away_and_comes_back_gives_nobody_a_fresh_limit(away, ident):
+    admitted = [is_admitted({"ten": ident}) for _ in range(4)]
+    with away():
+        without = [is_admitted({"ten": ident}) for _ in range(12)]
+    again = [is_admitted({"ten": ident}) for _ in range(12)]
+    with away():
+        at_last = [is_admitted({"ten": ident}) for _ in range(12)]
+
+    assert admitted == [True] * 4
+    assert without == [True] + [False] * 11  # half of ten, of which four were used
+    assert again == [True] * 5 + [False] * 7
+    assert at_last == [False] * 12
+
+
+@needs_redis
+@pytest.mark.django_db
+def test_what_was_given_back_is_not_held_against_anybody_when_redis_goes_away(away, ident):
+    spent = [spend({"ten": ident}) for _ in range(5)]
+    for each in spent[:2]:
+        each.give_back()
+
+    with away():
+        without = [is_admitted({"ten": ident}) for _ in range(4)]
+
+    assert without == [True, True, False, False]
+
+
+@needs_redis
+@pytest.mark.django_db
+def test_a_refusal_by_one_limit_hands_over_what_was_used_of_the_other(away, ident):
+    for _ in range(3):
+        spend({"ten": ident, "three": ident})
+    wait_of({"ten": ident, "three": ident})
+
+    with away():
+        wait_of({"ten": ident, "three": ident})
+        without = [is_admitted({"ten": ident}) for _ in range(4)]
+
+    assert without == [True, True, False, False]
+
+
+def test_a_process_remembers_only_so_many_buckets_and_first_those_that_matter_longest(monkeypatch):
+    monkeypatch.setattr(handover, "MAX_KNOWN", 10)
+    buckets = [Bucket(f"bucket-{number}", HOUR_IN_MICROSECONDS, 5) for number in range(11)]
+    known = handover.Handover()
+
+    for number, bucket in enumerate(buckets):
+        known.note(redis_bucket, Taken(0, {bucket: (number + 1) * HOUR_IN_MICROSECONDS}))
+
+    assert list(known.unknown_to(database_bucket, buckets)) == buckets[-5:]
+    assert known.unknown_to(redis_bucket, buckets) == {}
 
 
 @needs_redis

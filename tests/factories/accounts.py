@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from uuid import UUID
 
@@ -54,3 +54,8 @@ def make_member(*, email: str = "", transport: str = "body") -> Member:
     principal, tokens = open_session(user=user, transport=transport)
     assert principal.tenant_id is not None
     return Member(user, principal.tenant_id, tokens)
+
+
+def signed_in_again(member: Member) -> Member:
+    """The same person with a session of now."""
+    return replace(member, tokens=open_session(user=member.user, transport="body")[1])

@@ -13,4 +13,10 @@ class VerifyEmailInput(InputSerializer):
 
 class ChangeEmailInput(InputSerializer):
     email = serializers.EmailField(max_length=254, help_text="The new address.")
-    password = StrictCharField(max_length=1000, trim_whitespace=False, style={"input_type": "password"})
+    password = StrictCharField(
+        max_length=1000,
+        trim_whitespace=False,
+        required=False,
+        style={"input_type": "password"},
+        help_text="May be left out when the session is freshly confirmed.",
+    )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rest_framework import serializers
 
+from apps.accounts.serializers.factors import CodeField, RecoveryCodeField, exactly_one
 from core.serializers import InputSerializer, StrictCharField
 
 
@@ -17,7 +20,14 @@ class ChangePasswordInput(InputSerializer):
 
 
 class ReauthenticateInput(InputSerializer):
-    password = _password()
+    """One of the three."""
+
+    password = StrictCharField(max_length=1000, trim_whitespace=False, required=False, style={"input_type": "password"})
+    code = CodeField(required=False)
+    recovery_code = RecoveryCodeField(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        return exactly_one(attrs, "password", "code", "recovery_code")
 
 
 class ResetPasswordInput(InputSerializer):

@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.accounts.methods import Method
 from apps.accounts.models import AuthSession
 from apps.accounts.serializers.accounts import TenantOutput, UserOutput
 from apps.accounts.transports import Transport
@@ -46,11 +47,22 @@ class CsrfOutput(serializers.Serializer[Any]):
 class SessionOutput(serializers.ModelSerializer[AuthSession]):
     """One place where a person is signed in."""
 
+    methods = serializers.ListField(
+        child=serializers.ChoiceField(choices=Method.choices), read_only=True, help_text="By what you proved yourself."
+    )
     is_current = serializers.SerializerMethodField(help_text="Whether this request came from it.")
 
     class Meta:
         model = AuthSession
-        fields = read_only_fields = ("id", "transport", "user_agent", "created_at", "last_used_at", "is_current")
+        fields = read_only_fields = (
+            "id",
+            "transport",
+            "methods",
+            "user_agent",
+            "created_at",
+            "last_used_at",
+            "is_current",
+        )
 
     def get_is_current(self, session: AuthSession) -> bool:
         return bool(session.pk == self.context["current"])

@@ -58,11 +58,11 @@ def register(
     known = _match_password(claimants, password)
     if known is not None:
         return _active(known)
-    return _store_with_tenant(user, password, claimants)
+    return _store_once(user, password, claimants)
 
 
 @transaction.atomic
-def _store_with_tenant(user: User, password: str, seen: Claimants) -> User:
+def _store_once(user: User, password: str, seen: Claimants) -> User:
     """Store the person; or, of two equal requests at once, give the second the person whom the first has stored."""
     lock_name(f"register:{user.email}")
     claimants = list_claimants(email=user.email)
@@ -70,10 +70,16 @@ def _store_with_tenant(user: User, password: str, seen: Claimants) -> User:
         known = _match_password(claimants, password)
         if known is not None:
             return known
-    user.save()
-    create_tenant(name=user.get_full_name() or user.email, owner_id=user.pk)
+    store_with_tenant(user)
     request_verification(user=user)
     return user
+
+
+@transaction.atomic
+def store_with_tenant(user: User) -> None:
+    """Store a new person and make their personal tenant."""
+    user.save()
+    create_tenant(name=user.get_full_name() or user.email, owner_id=user.pk)
 
 
 def update_profile(*, user: User, **changes: str) -> User:

@@ -10,6 +10,8 @@ import hmac
 from datetime import timedelta
 from uuid import UUID
 
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import IntegrityError, transaction
@@ -17,9 +19,12 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from apps.accounts.models import EmailLink, User
+from apps.accounts.models import AuthSession, EmailLink, User
 from apps.accounts.selectors import find_user_by_email, is_email_proven_by_another
-from apps.accounts.services.passwords import check_own_password, set_password
+from apps.accounts.services.passwords import set_password
+from apps.accounts.services.step_up import require_proof
+from core.audit.actions import Action
+from core.audit.record import record
 from core.derived import derive
 from core.exceptions import RuleViolated
 from core.outbox.publisher import publish
@@ -48,13 +53,14 @@ def request_verification(*, user: User) -> None:
 
 
 @transaction.atomic
-def request_email_change(*, user: User, email: str, password: str) -> None:
+def request_email_change(*, session: AuthSession, email: str, password: str = "") -> None:
     """Send a link to the new address; the account keeps the old one until it is followed.
 
-    Whether the new address belongs to somebody else is not told: it shows when the link is followed.
+    `ReauthenticationRequired` or `WrongPassword`, as `require_proof` has it. Whether the new address belongs to
+    somebody else is not told: it shows when the link is followed.
     """
-    check_own_password(user=user, password=password)
-    _request(user, Purpose.CHANGE_EMAIL, email=email.strip().lower())
+    require_proof(session=session, password=password)
+    _request(session.user, Purpose.CHANGE_EMAIL, email=email.strip().lower())
 
 
 def request_password_reset(*, email: str, client: str) -> None:
@@ -167,12 +173,15 @@ def verify_email(*, token: str) -> User:
     user = link.user
     if link.purpose == Purpose.VERIFY_EMAIL and user.email != link.email:
         raise LinkInvalid  # the address has changed since
+    before = user.email
     user.email, user.email_verified_at = link.email, timezone.now()
     try:
         with transaction.atomic():
             user.save(update_fields=["email", "email_verified_at", "updated_at"])
     except IntegrityError:
         raise LinkInvalid from None
+    if before != user.email:
+        record(Action.EMAIL_CHANGED, actor=user, target=user, data={"from": before, "to": user.email})
     return user
 
 
@@ -180,8 +189,9 @@ def verify_email(*, token: str) -> User:
 def reset_password(*, token: str, password: str) -> None:
     """Set a new password by a followed link; every session ends. `LinkInvalid`, or `PasswordTooWeak` (link stays).
 
-    Whoever claimed the address first, without having it, keeps no way in: a phone number that they may have proven has
-    to be proven again, and a change to another address that they may have asked for does not happen.
+    Whoever claimed the address first, without having it, keeps no way in. A phone number has to be proven again, and a
+    change to another address that was asked for does not happen; where the link is the first proof of the address,
+    accounts at login providers and second factors go too.
     """
     link = _use(token, Purpose.RESET_PASSWORD)
     set_password(user=link.user, password=password)
@@ -190,4 +200,7 @@ def reset_password(*, token: str, password: str) -> None:
     User.objects.filter(pk=link.user_id).update(phone_verified_at=None)
     # The mail arrived, so the address is theirs; unless somebody else has proven it in the meantime.
     if link.user.email_verified_at is None and not is_email_proven_by_another(user=link.user):
+        SocialAccount.objects.filter(user=link.user).delete()
+        Authenticator.objects.filter(user=link.user).delete()
         User.objects.filter(pk=link.user_id, email=link.email).update(email_verified_at=timezone.now())
+    record(Action.PASSWORD_RESET, actor=link.user, target=link.user)

@@ -15,6 +15,8 @@ from django.utils.translation import gettext_lazy
 from apps.accounts.models import AuthSession, User
 from apps.accounts.selectors import find_user
 from apps.accounts.services.sessions import end_all_sessions
+from core.audit.actions import Action
+from core.audit.record import record
 from core.exceptions import Malformed, RuleViolated
 from core.outbox.publisher import publish
 
@@ -52,6 +54,7 @@ def change_password(*, user: User, current_password: str, new_password: str) -> 
     """Replace the password of somebody who is signed in; every session ends, theirs too (the view opens a new one)."""
     check_own_password(user=user, password=current_password, field="current_password")
     set_password(user=user, password=new_password, field="new_password")
+    record(Action.PASSWORD_CHANGED, actor=user, target=user)
 
 
 def set_password(*, user: User, password: str, field: str = "password") -> None:

@@ -19,11 +19,12 @@ from django.utils.translation import gettext_lazy
 from apps.accounts.models import AuthSession, User, VerificationCode
 from apps.accounts.selectors import Principal, find_user
 from apps.accounts.services.codes import OtpInvalid, guess_code, request_code
-from apps.accounts.services.passwords import check_own_password
-from apps.accounts.services.sessions import replace_sessions
-from apps.accounts.services.step_up import require_recent_authentication
+from apps.accounts.services.sessions import continue_session, end_all_sessions
+from apps.accounts.services.step_up import require_proof
 from apps.accounts.tokens import TokenPair
 from apps.messaging.services.messages import queue_message
+from core.audit.actions import Action
+from core.audit.record import record
 from core.exceptions import RuleViolated
 from core.locks import lock_name
 from core.outbox.publisher import publish
@@ -46,16 +47,13 @@ def request_phone_proof(*, user: User) -> VerificationCode:
     return request_code(purpose=Purpose.VERIFY_PHONE, phone=user.phone, user=user)
 
 
-def request_phone_change(*, session: AuthSession, phone: str, password: str | None = None) -> VerificationCode:
+def request_phone_change(*, session: AuthSession, phone: str, password: str = "") -> VerificationCode:
     """Have a code sent to a new number, which moves in when the code comes back. Not inside a transaction.
 
     Needs the password or a fresh proof of identity: `WrongPassword`, `ReauthenticationRequired` or `Throttled`. Whether
     the number belongs to somebody is not told.
     """
-    if password is None:
-        require_recent_authentication(session)
-    else:
-        check_own_password(user=session.user, password=password)
+    require_proof(session=session, password=password)
     return request_code(purpose=Purpose.CHANGE_PHONE, phone=phone, user=session.user)
 
 
@@ -92,8 +90,12 @@ def _change(session: AuthSession, *, challenge: UUID, guess: str) -> tuple[Princ
         with translation.override(user.language):
             text = _("The phone number of your account was changed. If this was not you, contact us at once.")
             queue_message(channel="sms", to=user.phone, text=text, key=f"phone-changed:{code.pk}")
+    before = user.phone
     _prove(user, code.phone)
-    return replace_sessions(session=session, reason=AuthSession.Reason.NEW_PHONE)
+    told = {"from": before, "to": code.phone}
+    record(Action.PHONE_CHANGED, actor=user, target=user, data=told)
+    end_all_sessions(user_id=user.pk, reason=AuthSession.Reason.NEW_PHONE)
+    return continue_session(session=session)
 
 
 def _prove(user: User, phone: str) -> None:

@@ -8,9 +8,9 @@ now stands for. Anything older is a replay, and ends the family.
 from __future__ import annotations
 
 import logging
-from copy import copy
+from collections.abc import Sequence
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django.conf import settings
 from django.core.mail import EmailMessage
@@ -21,10 +21,12 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from apps.accounts.models import AuthSession, User
+from apps.accounts.models import AuthSession, MfaChallenge, User
 from apps.accounts.selectors import Principal, find_principal, find_user
 from apps.accounts.tokens import Claims, SessionExpired, TokenExpired, TokenInvalid, TokenPair, mint
 from apps.tenants.selectors.tenants import find_first_tenant, get_my_tenant
+from core.audit.actions import Action
+from core.audit.record import record
 from core.client_address import client_key
 from core.crash import crash_point
 from core.exceptions import NotAuthenticated, NotFound
@@ -59,8 +61,14 @@ class RefreshReused(NotAuthenticated):
     message = gettext_lazy("This session was ended for your safety. Please sign in again.")
 
 
-def open_session(*, user: User, transport: str, user_agent: str = "", client: str = "") -> tuple[Principal, TokenPair]:
-    """A new login of `user`, in the tenant they joined first. `client` is the network it comes from."""
+def open_session(
+    *, user: User, transport: str, methods: Sequence[str] = (), user_agent: str = "", client: str = ""
+) -> tuple[Principal, TokenPair]:
+    """A new login of `user`, in the tenant they joined first.
+
+    Asks for no second factor: who signs somebody in calls `begin_sign_in`. `methods` are what they have proven
+    themselves by, `client` is the network it comes from.
+    """
     now = timezone.now()
     tenant = find_first_tenant(user_id=user.pk)
     session = AuthSession.objects.create(
@@ -72,10 +80,34 @@ def open_session(*, user: User, transport: str, user_agent: str = "", client: st
         expires_at=now + settings.AUTH_REFRESH_LIFETIME,
         absolute_expires_at=now + settings.AUTH_SESSION_LIFETIME,
         user_agent=user_agent[:300],
+        methods=list(methods),
         client_key=client_key(client) if client else "",
     )
     _end_oldest(user.pk)
     principal = _principal(session.pk)
+    return principal, mint(principal.session, role=principal.role)
+
+
+def continue_session(*, session: AuthSession) -> tuple[Principal, TokenPair]:
+    """A new session in place of `session`, which a change of its person's proofs has just ended.
+
+    Where it was and until when, and when its person last proved themselves by what, go over as `session` says.
+    """
+    now = timezone.now()
+    successor = AuthSession.objects.create(
+        user_id=session.user_id,
+        tenant_id=session.tenant_id,
+        transport=session.transport,
+        rotated_at=now,
+        last_used_at=now,
+        expires_at=min(now + settings.AUTH_REFRESH_LIFETIME, session.absolute_expires_at),
+        absolute_expires_at=session.absolute_expires_at,
+        user_agent=session.user_agent,
+        authenticated_at=session.authenticated_at,
+        methods=session.methods,
+        client_key=session.client_key,
+    )
+    principal = _principal(successor.pk)
     return principal, mint(principal.session, role=principal.role)
 
 
@@ -163,26 +195,22 @@ def end_session_of(*, user_id: UUID, session_id: UUID) -> None:
     _revoke(session_id, AuthSession.Reason.LOGOUT)
 
 
-def end_all_sessions(*, user_id: UUID, reason: AuthSession.Reason = AuthSession.Reason.LOGOUT) -> None:
-    """Every session of a person, this one included."""
-    live = AuthSession.objects.filter(user_id=user_id, revoked_at=None)
-    live.update(revoked_at=timezone.now(), revoked_reason=reason)
+@transaction.atomic
+def log_out_everywhere(*, user: User) -> None:
+    """A person ends every session of theirs, this one included."""
+    end_all_sessions(user_id=user.pk)
+    record(Action.SESSIONS_ENDED, actor=user, target=user)
 
 
-def replace_sessions(*, session: AuthSession, reason: AuthSession.Reason) -> tuple[Principal, TokenPair]:
-    """End every session of a person, and go on with a new one in the place of `session`. Call inside a transaction.
+def end_all_sessions(*, user_id: UUID, reason: AuthSession.Reason = AuthSession.Reason.LOGOUT) -> int:
+    """Every session of a person, and every sign-in that waits for a second factor; returns how many sessions.
 
-    The new one is in the same tenant, has the same transport and lives no longer; tokens of the old one are dead.
+    Part of another deed, whose audit line says why.
     """
-    end_all_sessions(user_id=session.user_id, reason=reason)
     now = timezone.now()
-    fresh = copy(session)
-    fresh.pk, fresh.created_at = uuid4(), now
-    fresh.generation, fresh.rotated_at, fresh.last_used_at = 1, now, now
-    fresh.expires_at = min(now + settings.AUTH_REFRESH_LIFETIME, session.absolute_expires_at)
-    fresh.save(force_insert=True)
-    principal = _principal(fresh.pk)
-    return principal, mint(principal.session, role=principal.role)
+    MfaChallenge.objects.filter(user_id=user_id, used_at=None).update(used_at=now)
+    live = AuthSession.objects.filter(user_id=user_id, revoked_at=None)
+    return live.update(revoked_at=now, revoked_reason=reason)
 
 
 def _end_oldest(user_id: UUID) -> None:
@@ -202,11 +230,14 @@ def _revoke(session_id: UUID, reason: AuthSession.Reason) -> bool:
 
 
 @transaction.atomic
+@transaction.atomic
 def _end_replayed(session: AuthSession, *, behind: int) -> None:
     """End a session of whose tokens somebody has a copy, and tell its owner: once, however often they try."""
     if _revoke(session.pk, AuthSession.Reason.REUSE):
         logger.warning("refresh token reused", extra={"session_id": str(session.pk), "behind": behind})
         publish("account.refresh_reused", {"user_id": str(session.user_id)})
+        told = {"session": session.pk, "transport": session.transport}
+        record(Action.SESSION_REUSED, target=session.user, data=told)
 
 
 def tell_refresh_reused(*, user_id: UUID) -> None:

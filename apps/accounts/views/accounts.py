@@ -12,10 +12,12 @@ from rest_framework.response import Response
 
 from apps.accounts import cookies
 from apps.accounts.examples import ME_EXAMPLE, PASSWORD_EXAMPLE, SIGNED_IN_EXAMPLE
+from apps.accounts.methods import Method
 from apps.accounts.serializers.accounts import MeOutput, RegisterInput, UpdateProfileInput
 from apps.accounts.serializers.sessions import SignedInOutput
 from apps.accounts.services.accounts import register, update_profile
 from apps.accounts.services.sessions import AccountInactive
+from apps.accounts.services.sign_in import MfaRequired
 from apps.accounts.views.sessions import SESSION_REFUSALS, PublicAuthView, choose_transport, principal_of, sign_in
 from core.client_address import client_address
 from core.openapi import operation
@@ -50,7 +52,7 @@ def describe_registration(id: str, *, tag: str) -> Callable[[F], F]:
         status=201,
         message=_("Welcome."),
         example=SIGNED_IN_EXAMPLE,
-        errors=[AccountInactive, Throttled, cookies.CsrfFailed],
+        errors=[MfaRequired, AccountInactive, Throttled, cookies.CsrfFailed],
     )
 
 
@@ -58,7 +60,7 @@ def register_and_sign_in(request: Request) -> Response:
     data = RegisterInput.parse(request.data)
     transport = choose_transport(request, data.pop("transport", None))
     user = register(**data, language=(get_language() or "en")[:2], client=client_address(request))
-    return sign_in(request, user, transport, message=_("Welcome."), status=201)
+    return sign_in(request, user, transport, method=Method.PASSWORD, message=_("Welcome."), status=201)
 
 
 class RegisterView(PublicAuthView):

@@ -10,6 +10,7 @@ from apps.accounts.examples import PASSWORD_EXAMPLE
 from apps.accounts.serializers.links import ChangeEmailInput, VerifyEmailInput
 from apps.accounts.services.links import LinkInvalid, request_email_change, request_verification, verify_email
 from apps.accounts.services.passwords import WrongPassword
+from apps.accounts.services.step_up import ReauthenticationRequired
 from apps.accounts.views.passwords import TOKEN_EXAMPLE
 from apps.accounts.views.sessions import SESSION_REFUSALS, PublicAuthView, principal_of
 from core.openapi import operation
@@ -54,13 +55,16 @@ class ChangeEmailView(APIView):
         id="auth_change_email",
         tag="auth",
         summary="Change my e-mail address",
-        description="Sends a link to the new address; the old one stays until that link is followed.",
+        description=(
+            "Sends a link to the new address; the old one stays until that link is followed. Without a second factor "
+            "the password is proof enough; with one, or without the password, the session must be freshly confirmed."
+        ),
         request=ChangeEmailInput,
         request_examples={"Change": {"email": "asha.juma@example.com", "password": PASSWORD_EXAMPLE}},
         message=_("A link is on its way."),
-        errors=[*SESSION_REFUSALS, WrongPassword],
+        errors=[*SESSION_REFUSALS, WrongPassword, ReauthenticationRequired],
     )
     @limited("password_person", by=by_person)
     def post(self, request: Request) -> Response:
-        request_email_change(user=principal_of(request).user, **ChangeEmailInput.parse(request.data))
+        request_email_change(session=principal_of(request).session, **ChangeEmailInput.parse(request.data))
         return success_response(message=_("A link is on its way."))

@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.examples import PASSWORD_EXAMPLE, SIGNED_IN_EXAMPLE
+from apps.accounts.examples import CODE_EXAMPLE, PASSWORD_EXAMPLE, RECOVERY_CODE_EXAMPLE, SIGNED_IN_EXAMPLE
 from apps.accounts.serializers.passwords import (
     ChangePasswordInput,
     ConfirmResetInput,
@@ -16,8 +16,10 @@ from apps.accounts.serializers.passwords import (
 from apps.accounts.serializers.sessions import SignedInOutput
 from apps.accounts.services.links import LinkInvalid, request_password_reset, reset_password
 from apps.accounts.services.passwords import WrongPassword, change_password
-from apps.accounts.services.step_up import reauthenticate_with_password
-from apps.accounts.views.sessions import SESSION_REFUSALS, PublicAuthView, principal_of, sign_in
+from apps.accounts.services.proofs import MfaCodeInvalid, MfaNotEnabled
+from apps.accounts.services.sessions import continue_session
+from apps.accounts.services.step_up import MfaCodeRequired, reauthenticate
+from apps.accounts.views.sessions import SESSION_REFUSALS, PublicAuthView, principal_of, signed_in
 from core.client_address import client_address
 from core.openapi import operation
 from core.response_wrapper import success_response
@@ -46,7 +48,9 @@ class ChangePasswordView(APIView):
         data = ChangePasswordInput.parse(request.data)
         principal = principal_of(request)
         change_password(user=principal.user, **data)
-        return sign_in(request, principal.user, principal.session.transport, message=_("Password changed."))
+        # No second factor is asked for: the session that goes on has it behind it.
+        successor, tokens = continue_session(session=principal.session)
+        return signed_in(request, successor, tokens, message=_("Password changed."))
 
 
 class ReauthenticateView(APIView):
@@ -54,16 +58,23 @@ class ReauthenticateView(APIView):
         id="auth_reauthenticate",
         tag="auth",
         summary="Prove that it is still me",
-        description="After a 403 `reauthentication_required`: send the password, then repeat the refused request.",
+        description=(
+            "After a 403 `reauthentication_required`, whose `data.methods` says which of the fields are accepted: send "
+            "one of them, then repeat the refused request. With a second factor the password is not enough. An empty "
+            "list: sign in again, a session younger than ten minutes is proof enough."
+        ),
         request=ReauthenticateInput,
-        request_examples={"Password": {"password": PASSWORD_EXAMPLE}},
+        request_examples={
+            "Password": {"password": PASSWORD_EXAMPLE},
+            "Authenticator app": {"code": CODE_EXAMPLE},
+            "Lost device": {"recovery_code": RECOVERY_CODE_EXAMPLE},
+        },
         message=_("Confirmed."),
-        errors=[*SESSION_REFUSALS, WrongPassword],
+        errors=[*SESSION_REFUSALS, WrongPassword, MfaCodeRequired, MfaCodeInvalid, MfaNotEnabled],
     )
     @limited("password_person", by=by_person)
     def post(self, request: Request) -> Response:
-        data = ReauthenticateInput.parse(request.data)
-        reauthenticate_with_password(session=principal_of(request).session, password=data["password"])
+        reauthenticate(session=principal_of(request).session, **ReauthenticateInput.parse(request.data))
         return success_response(message=_("Confirmed."))
 
 

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 
 from apps.accounts import cookies
 from apps.accounts.examples import CHALLENGE_EXAMPLE, ME_EXAMPLE, PASSWORD_EXAMPLE, SIGNED_IN_EXAMPLE
+from apps.accounts.methods import Method
 from apps.accounts.serializers.accounts import MeOutput
 from apps.accounts.serializers.phones import (
     AnswerInput,
@@ -27,6 +28,7 @@ from apps.accounts.services.phones import (
     request_phone_change,
     request_phone_proof,
 )
+from apps.accounts.services.sign_in import MfaRequired
 from apps.accounts.services.step_up import ReauthenticationRequired
 from apps.accounts.views.sessions import (
     SESSION_REFUSALS,
@@ -80,13 +82,13 @@ class VerifyOtpView(PublicAuthView):
         response=SignedInOutput,
         message=_("Signed in."),
         example=SIGNED_IN_EXAMPLE,
-        errors=[OtpInvalid, OtpLocked, Throttled, cookies.CsrfFailed],
+        errors=[OtpInvalid, OtpLocked, MfaRequired, Throttled, cookies.CsrfFailed],
     )
     def post(self, request: Request) -> Response:
         data = VerifyOtpInput.parse(request.data)
         transport = choose_transport(request, data.get("transport"))
         user = check_login_code(challenge=data["challenge"], guess=data["code"], client=client_address(request))
-        return sign_in(request, user, transport, message=_("Signed in."))
+        return sign_in(request, user, transport, method=Method.SMS, message=_("Signed in."))
 
 
 class VerifyPhoneView(APIView):
@@ -174,6 +176,4 @@ class ConfirmPhoneChangeView(APIView):
     def post(self, request: Request) -> Response:
         data, session = AnswerInput.parse(request.data), principal_of(request).session
         principal, tokens = confirm_phone_change(session=session, challenge=data["challenge"], guess=data["code"])
-        response = signed_in(request, principal, tokens, message=_("Phone number changed."))
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        return signed_in(request, principal, tokens, message=_("Phone number changed."))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from rest_framework.response import Response
 
 from apps.accounts import cookies
 from apps.accounts.examples import CSRF_EXAMPLE, PASSWORD_EXAMPLE, SESSION_EXAMPLE, SIGNED_IN_EXAMPLE, TENANT_EXAMPLE
+from apps.accounts.methods import Method
 from apps.accounts.selectors import Principal, find_principal, list_live_sessions
 from apps.accounts.serializers.accounts import LoginInput, UserOutput, print_tenant
 from apps.accounts.serializers.sessions import (
@@ -27,13 +29,13 @@ from apps.accounts.services.sessions import (
     RefreshReused,
     SessionRevoked,
     check_alive,
-    end_all_sessions,
     end_session,
     end_session_of,
-    open_session,
+    log_out_everywhere,
     refresh_session,
     switch_tenant,
 )
+from apps.accounts.services.sign_in import MfaRequired, begin_sign_in
 from apps.accounts.tokens import (
     Claims,
     SessionExpired,
@@ -46,6 +48,7 @@ from apps.accounts.tokens import (
 )
 from apps.accounts.transports import Transport
 from core.client_address import client_address
+from core.exception_handler import refusal_response
 from core.exceptions import NotAuthenticated, NotFound
 from core.openapi import operation
 from core.response_wrapper import success_response
@@ -73,6 +76,10 @@ class LoginView(PublicAuthView):
         id="auth_login",
         tag="auth",
         summary="Sign in",
+        description=(
+            "401 `mfa_required` for an account with a second factor: nobody is signed in yet. Send `data.challenge` "
+            "with a code to `auth/mfa/verify/`."
+        ),
         request=LoginInput,
         request_examples={
             "Phone app": {"email": "asha@example.com", "password": PASSWORD_EXAMPLE},
@@ -81,13 +88,13 @@ class LoginView(PublicAuthView):
         response=SignedInOutput,
         message=_("Signed in."),
         example=SIGNED_IN_EXAMPLE,
-        errors=[InvalidCredentials, AccountInactive, Throttled, cookies.CsrfFailed],
+        errors=[InvalidCredentials, MfaRequired, AccountInactive, Throttled, cookies.CsrfFailed],
     )
     def post(self, request: Request) -> Response:
         data = LoginInput.parse(request.data)
         transport = choose_transport(request, data.get("transport"))
         user = check_credentials(email=data["email"], password=data["password"], client=client_address(request))
-        return sign_in(request, user, transport, message=_("Signed in."))
+        return sign_in(request, user, transport, method=Method.PASSWORD, message=_("Signed in."))
 
 
 class RefreshView(PublicAuthView):
@@ -212,7 +219,7 @@ class LogoutAllView(APIView):
         errors=SESSION_REFUSALS,
     )
     def post(self, request: Request) -> Response:
-        end_all_sessions(user_id=principal_of(request).user.pk)
+        log_out_everywhere(user=principal_of(request).user)
         response = success_response(message=_("Signed out everywhere."))
         cookies.clear_cookies(request, response)
         return response
@@ -261,21 +268,37 @@ def choose_transport(request: Request, wanted: str | None) -> str:
     return transport
 
 
-def sign_in(request: Request, user: Any, transport: str, *, message: Any, status: int = 200) -> Response:
-    """Open a session and answer with its tokens."""
-    principal, tokens = open_session(
+def sign_in(
+    request: Request, user: Any, transport: str, *, method: Method, message: Any, status: int = 200
+) -> Response:
+    """Open a session for who has proven themselves by `method` and answer with its tokens.
+
+    Who has a second factor is answered `MfaRequired`, and signed in by `VerifyView`.
+    """
+    result = begin_sign_in(
         user=user,
         transport=transport,
+        method=method,
         user_agent=request.headers.get("User-Agent", ""),
         client=client_address(request),
     )
+    if isinstance(result, MfaRequired):
+        # Answered, not raised: a view in a transaction would roll the challenge back.
+        return cast(Response, refusal_response(result))
+    principal, tokens = result
     return signed_in(request, principal, tokens, message=message, status=status)
 
 
 def signed_in(
-    request: Request, principal: Principal, tokens: TokenPair, *, message: Any, status: int = 200
+    request: Request,
+    principal: Principal,
+    tokens: TokenPair,
+    *,
+    message: Any,
+    status: int = 200,
+    extra: Mapping[str, Any] | None = None,
 ) -> Response:
-    """Answer with the tokens of a session, in the way that its transport wants them."""
+    """Answer with the tokens of a session, in the way that its transport wants them, and with what is `extra`."""
     session = principal.session
     is_body = session.transport == Transport.BODY
     is_all_cookies = session.transport == Transport.COOKIES
@@ -289,11 +312,13 @@ def signed_in(
         "csrf_token": csrf,
         "access_expires_at": tokens.access_expires_at,
         "refresh_expires_at": tokens.refresh_expires_at,
+        **(extra or {}),
     }
     response = success_response(data, message=message, status=status)
     response.headers["Cache-Control"] = "no-store"
     if not is_body:
         cookies.set_cookies(request, response, session, tokens, csrf or "")
+    response.headers["Cache-Control"] = "no-store"
     return response
 
 

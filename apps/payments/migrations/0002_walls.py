@@ -2,45 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db import migrations
 
+from core.append_only import append_only
 from core.tenancy import row_level_security, tenant_foreign_keys
-
-APPEND_ONLY = ("payments_observation", "payments_paymentevent")
-
-
-def forbid_changes(apps: Any, schema_editor: Any) -> None:
-    if schema_editor.connection.vendor == "postgresql":
-        schema_editor.execute(
-            "CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
-            "$$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$",
-            params=None,
-        )
-        for table in APPEND_ONLY:
-            schema_editor.execute(
-                f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table} "
-                "FOR EACH ROW EXECUTE FUNCTION refuse_change()"
-            )
-    else:
-        for table in APPEND_ONLY:
-            for change in ("UPDATE", "DELETE"):
-                schema_editor.execute(
-                    f"CREATE TRIGGER {table}_no_{change.lower()} BEFORE {change} ON {table} "
-                    f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-                )
-
-
-def allow_changes(apps: Any, schema_editor: Any) -> None:
-    for table in APPEND_ONLY:
-        if schema_editor.connection.vendor == "postgresql":
-            schema_editor.execute(f"DROP TRIGGER {table}_append_only ON {table}")
-        else:
-            for change in ("update", "delete"):
-                schema_editor.execute(f"DROP TRIGGER {table}_no_{change}")
-    if schema_editor.connection.vendor == "postgresql":
-        schema_editor.execute("DROP FUNCTION refuse_change()")
 
 
 class Migration(migrations.Migration):
@@ -54,5 +19,5 @@ class Migration(migrations.Migration):
             ("payments_observation", "attempt_id", "payments_attempt"),
             ("payments_paymentevent", "payment_id", "payments_payment"),
         ),
-        migrations.RunPython(forbid_changes, allow_changes),
+        *append_only("payments_observation", "payments_paymentevent"),
     ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import F, QuerySet
+from django.db.models import Count, F, QuerySet
 
 from apps.tenants.models import Membership, Tenant
 from core.exceptions import NotFound
@@ -28,3 +29,15 @@ def get_my_tenant(*, user_id: UUID, tenant_id: UUID) -> Membership:
     if membership is None:
         raise NotFound
     return membership
+
+
+@dataclass(frozen=True, slots=True)
+class TenantSummary:
+    count: int
+    suspended: int
+
+
+def summarise_tenants() -> TenantSummary:
+    """How many tenants there are, and how many of them are suspended."""
+    found = Tenant.objects.aggregate(count=Count("pk"), suspended=Count("suspended_at"))
+    return TenantSummary(**found)

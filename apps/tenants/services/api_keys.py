@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import logging
 import re
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -22,10 +22,10 @@ from django.utils.translation import gettext_lazy as _
 from apps.tenants.models import ApiKey
 from apps.tenants.selectors.api_keys import KeyPrincipal, find_key_principal
 from apps.tenants.services.members import AdminsOnly, lock_tenant
+from core.audit.actions import Action, ActorKind
+from core.audit.record import record
 from core.exceptions import NotAuthenticated, NotFound, RuleViolated
 from core.tenancy import current_tenant_id, tenant_atomic
-
-logger = logging.getLogger("faraja.audit")
 
 LAST_USED_EVERY = timedelta(minutes=1)
 MAX_LIVE_KEYS = 50
@@ -80,7 +80,8 @@ def create_api_key(
         scopes=sorted(set(scopes)),
         expires_at=expires_at,
     )
-    logger.info("api key made", extra={"key": key.shown_prefix, "actor_id": str(actor_id)})
+    told = {"scopes": key.scopes, "expires_at": expires_at}
+    record(Action.API_KEY_CREATED, actor=actor_id, target=key, tenant_id=actor.tenant_id, data=told)
     return key, f"fk_{prefix}_{secret}"
 
 
@@ -89,19 +90,21 @@ def revoke_api_key(*, actor_id: UUID, key_id: UUID) -> None:
     """End a key, from its next request on; `AdminsOnly` or `NotFound`. Revoking it twice is fine."""
     lock_tenant(actor_id=actor_id).require_admin()
     now = timezone.now()
-    key = ApiKey.objects.filter(tenant_id=current_tenant_id(), pk=key_id)
-    if not key.exists():
+    key = ApiKey.objects.filter(tenant_id=current_tenant_id(), pk=key_id).first()
+    if key is None:
         raise NotFound
-    if key.filter(revoked_at=None).update(revoked_at=now, updated_at=now):
-        logger.info("api key revoked", extra={"key_id": str(key_id), "actor_id": str(actor_id)})
+    if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=now, updated_at=now):
+        record(Action.API_KEY_REVOKED, actor=actor_id, target=key, tenant_id=key.tenant_id)
 
 
+@transaction.atomic
 def revoke_for_safety(*, key_id: UUID, operator_id: UUID) -> bool:
     """End a key of any tenant, for platform staff. False: it was revoked already."""
     now = timezone.now()
     if not ApiKey.objects.filter(pk=key_id, revoked_at=None).update(revoked_at=now, updated_at=now):
         return False
-    logger.warning("api key revoked by staff", extra={"key_id": str(key_id), "operator_id": str(operator_id)})
+    key = ApiKey.objects.get(pk=key_id)
+    record(Action.API_KEY_REVOKED, actor=operator_id, kind=ActorKind.STAFF, target=key, tenant_id=key.tenant_id)
     return True
 
 

@@ -20,6 +20,8 @@ from django.utils.translation import gettext_lazy
 from apps.messaging.services.messages import queue_message
 from apps.tenants.models import Invitation, Membership, Tenant
 from apps.tenants.services.members import AdminsOnly, lock_tenant
+from core.audit.actions import Action
+from core.audit.record import record
 from core.derived import derive
 from core.exceptions import Conflict, NotFound, RuleViolated
 from core.tenancy import current_tenant_id, tenant_atomic
@@ -78,6 +80,7 @@ def invite(*, actor_id: UUID, role: str, email: str = "", phone: str = "") -> In
         raise InvitationPending
     invitation = Invitation(tenant=actor.tenant, email=email, phone=phone, role=role, invited_by_id=actor_id)
     _send(invitation, sender=actor)
+    record(Action.INVITATION_CREATED, actor=actor_id, target=invitation, tenant_id=actor.tenant_id)
     return invitation
 
 
@@ -88,6 +91,7 @@ def resend_invitation(*, actor_id: UUID, invitation_id: UUID) -> Invitation:
     invitation = _get_open(invitation_id)
     invitation.invited_by_id = actor_id
     _send(invitation, sender=actor)
+    record(Action.INVITATION_RESENT, actor=actor_id, target=invitation, tenant_id=actor.tenant_id)
     return invitation
 
 
@@ -95,7 +99,9 @@ def resend_invitation(*, actor_id: UUID, invitation_id: UUID) -> Invitation:
 def revoke_invitation(*, actor_id: UUID, invitation_id: UUID) -> None:
     """Make an open invitation worthless; `AdminsOnly`, `NotFound` or `InvitationClosed`."""
     lock_tenant(actor_id=actor_id).require_admin()
-    _open().filter(pk=_get_open(invitation_id).pk).update(revoked_at=timezone.now(), updated_at=timezone.now())
+    invitation = _get_open(invitation_id)
+    _open().filter(pk=invitation.pk).update(revoked_at=timezone.now(), updated_at=timezone.now())
+    record(Action.INVITATION_REVOKED, actor=actor_id, target=invitation, tenant_id=invitation.tenant_id)
 
 
 @transaction.atomic
@@ -118,6 +124,8 @@ def accept_invitation(*, user_id: UUID, token: str) -> Membership:
         raise AlreadyMember
     invitation.accepted_at, invitation.accepted_by_id = now, user_id
     invitation.save(update_fields=["accepted_at", "accepted_by", "updated_at"])
+    told = {"role": invitation.role, "invitation": invitation.pk}
+    record(Action.MEMBER_JOINED, actor=user_id, target=user_id, tenant_id=tenant.pk, data=told)
     return Membership.objects.create(tenant=tenant, user_id=user_id, role=invitation.role)
 
 

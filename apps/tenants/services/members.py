@@ -6,19 +6,19 @@ same moment do not both find the other one, and a role is judged as it is, not a
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.tenants.models import Invitation, Membership, Tenant
 from apps.tenants.selectors.members import find_member
+from core.audit.actions import Action, ActorKind
+from core.audit.record import record
 from core.exceptions import NotFound, NotPermitted, RuleViolated
 from core.tenancy import current_tenant_id, tenant_atomic
-
-logger = logging.getLogger("faraja.audit")
 
 Role = Membership.Role
 
@@ -91,7 +91,9 @@ def change_role(*, actor_id: UUID, member_id: UUID, role: str) -> Membership:
         raise OwnersOnly
     if member.role == Role.OWNER and role != Role.OWNER:
         _refuse_last_owner()
-    _set_role(member, role, actor_id=actor_id)
+    before = _set_role(member, role)
+    told = {"from": before, "to": role}
+    record(Action.MEMBER_ROLE_CHANGED, actor=actor_id, target=member.user_id, tenant_id=member.tenant_id, data=told)
     return member
 
 
@@ -114,7 +116,10 @@ def remove_member(*, actor_id: UUID, member_id: UUID) -> None:
     member = _get_member(member_id)
     if member.role == Role.OWNER and actor.role != Role.OWNER:
         raise OwnersOnly
-    _end_membership(member, actor_id=actor_id)
+    _end_membership(member)
+    action = Action.MEMBER_LEFT if member.user_id == actor_id else Action.MEMBER_REMOVED
+    told = {"role": member.role}
+    record(action, actor=actor_id, target=member.user_id, tenant_id=member.tenant_id, data=told)
 
 
 @tenant_atomic
@@ -123,7 +128,9 @@ def leave_tenant(*, actor_id: UUID) -> None:
     member = lock_tenant(actor_id=actor_id).actor
     if member is None:
         raise NotFound
-    _end_membership(member, actor_id=actor_id)
+    _end_membership(member)
+    told = {"role": member.role}
+    record(Action.MEMBER_LEFT, actor=actor_id, target=actor_id, tenant_id=member.tenant_id, data=told)
 
 
 @tenant_atomic
@@ -132,9 +139,35 @@ def transfer_ownership(*, actor_id: UUID, member_id: UUID) -> Membership:
     actor = lock_tenant(actor_id=actor_id).require_owner()
     heir = _get_member(member_id)
     if heir.pk != actor.pk:
-        _set_role(heir, Role.OWNER, actor_id=actor_id)
-        _set_role(actor, Role.ADMIN, actor_id=actor_id)
+        _set_role(heir, Role.OWNER)
+        _set_role(actor, Role.ADMIN)
+        record(Action.OWNERSHIP_TRANSFERRED, actor=actor_id, target=heir.user_id, tenant_id=heir.tenant_id)
     return heir
+
+
+@transaction.atomic
+def make_owner_for_safety(*, membership_id: UUID, operator_id: UUID) -> bool:
+    """Make a member of any tenant an owner, for platform staff, when no owner can do it. False: they are one."""
+    found = Membership.objects.filter(pk=membership_id).values_list("tenant_id", flat=True).first()
+    if found is None:
+        raise NotFound
+    Tenant.objects.select_for_update(no_key=True).get(pk=found)
+    member = Membership.objects.filter(pk=membership_id).first()
+    if member is None:
+        raise NotFound
+    if member.role == Role.OWNER:
+        return False
+    before = _set_role(member, Role.OWNER)
+    told = {"from": before, "to": str(Role.OWNER)}
+    record(
+        Action.MEMBER_ROLE_CHANGED,
+        actor=operator_id,
+        kind=ActorKind.STAFF,
+        target=member.user_id,
+        tenant_id=found,
+        data=told,
+    )
+    return True
 
 
 def _get_member(member_id: UUID) -> Membership:
@@ -151,21 +184,18 @@ def _refuse_last_owner() -> None:
         raise LastOwner
 
 
-def _set_role(member: Membership, role: str, *, actor_id: UUID) -> None:
+def _set_role(member: Membership, role: str) -> str:
+    """Returns the role before."""
     before, member.role = member.role, role
     member.save(update_fields=["role", "updated_at"])
     if role == Role.MEMBER:
         _revoke_invitations_of(member)
-    logger.info(
-        "role changed",
-        extra={"member_user_id": str(member.user_id), "before": before, "after": role, "actor_id": str(actor_id)},
-    )
+    return before
 
 
-def _end_membership(member: Membership, *, actor_id: UUID) -> None:
+def _end_membership(member: Membership) -> None:
     if member.role == Role.OWNER:
         _refuse_last_owner()
-    logger.info("membership ended", extra={"member_user_id": str(member.user_id), "actor_id": str(actor_id)})
     _revoke_invitations_of(member)
     member.delete()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import cast
 from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
@@ -9,6 +10,8 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts.selectors import Principal
+from apps.accounts.services.step_up import ReauthenticationRequired, require_recent_authentication
 from apps.tenants.permissions import IsTenantAdmin, IsTenantMember, NotAMember, TenantSuspended
 from apps.tenants.selectors.api_keys import list_api_keys
 from apps.tenants.serializers.api_keys import ApiKeyOutput, CreateApiKeyInput, NewApiKeyOutput
@@ -54,7 +57,8 @@ class ApiKeyListView(APIView):
         summary="Make an API key",
         description=(
             "For machines: `Authorization: Api-Key fk_...`. The answer holds the whole key, this once. It acts in your "
-            "name, and only while you belong to the organisation."
+            "name, and only while you belong to the organisation. It outlives the session, so the session must be "
+            "freshly confirmed."
         ),
         request=CreateApiKeyInput,
         request_examples={"Zapier": {"name": "Zapier", "scopes": ["payments:read"]}},
@@ -62,9 +66,10 @@ class ApiKeyListView(APIView):
         status=201,
         message=_("API key made. Keep it now: it is not shown again."),
         example=API_KEY_EXAMPLE | {"key": f"{API_KEY_EXAMPLE['prefix']}_" + "0123456789abcdef" * 4},
-        errors=[NotAMember, TenantSuspended, *CREATE_REFUSALS],
+        errors=[NotAMember, TenantSuspended, ReauthenticationRequired, *CREATE_REFUSALS],
     )
     def post(self, request: Request) -> Response:
+        require_recent_authentication(cast(Principal, request.auth).session)
         data = CreateApiKeyInput.parse(request.data)
         key, text = create_api_key(actor_id=request.auth.user.pk, **data)
         response = success_response(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import cast
 from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
@@ -9,6 +10,8 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts.selectors import Principal
+from apps.accounts.services.step_up import ReauthenticationRequired, require_recent_authentication
 from apps.tenants.permissions import IsTenantMember, NotAMember, TenantSuspended
 from apps.tenants.selectors.members import list_members
 from apps.tenants.serializers.members import ChangeRoleInput, MemberOutput, TransferOwnershipInput
@@ -111,15 +114,16 @@ class TransferOwnershipView(APIView):
         id="tenants_transfer_ownership",
         tag="tenants",
         summary="Make another member the owner",
-        description="You become an admin.",
+        description="You become an admin. The session must be freshly confirmed.",
         request=TransferOwnershipInput,
         request_examples={"Hand over": {"member": MEMBER_EXAMPLE["id"]}},
         response=MemberOutput,
         message=_("Ownership transferred."),
         example=MEMBER_EXAMPLE | {"role": "owner"},
-        errors=[NotAMember, TenantSuspended, NotFound, *TRANSFER_REFUSALS],
+        errors=[NotAMember, TenantSuspended, NotFound, ReauthenticationRequired, *TRANSFER_REFUSALS],
     )
     def post(self, request: Request) -> Response:
+        require_recent_authentication(cast(Principal, request.auth).session)
         data = TransferOwnershipInput.parse(request.data)
         owner = transfer_ownership(actor_id=request.auth.user.pk, member_id=data["member"])
         return success_response(MemberOutput(owner).data, message=_("Ownership transferred."))

@@ -246,7 +246,8 @@ def test_staff_can_revoke_a_key_and_that_leaves_an_audit_line(member):
     client.force_login(create_operator(email="operator@example.com", password=PASSWORD))
 
     shown = client.get(reverse("admin:tenants_apikey_change", args=[key.pk])).content.decode()
-    client.post(reverse("admin:tenants_apikey_changelist"), {"action": "revoke", "_selected_action": [str(key.pk)]})
+    wish = {"action": "revoke", "_selected_action": [str(key.pk)], "confirmed": "yes"}
+    client.post(reverse("admin:tenants_apikey_changelist"), wish)
 
     assert key.secret_hash not in shown
     assert refusal(key_client(text).get(PAYMENTS)) == (401, "api_key_invalid")

@@ -165,7 +165,7 @@ def operate(action: str, tenant_id: uuid.UUID) -> None:
     operator = create_operator(email="operator@example.com", password=PASSWORD)
     client = APIClient()
     client.force_login(operator)
-    data = {"action": action, "_selected_action": [str(tenant_id)]}
+    data = {"action": action, "_selected_action": [str(tenant_id)], "confirmed": "yes", "reason": "fraud"}
     assert client.post(reverse("admin:tenants_tenant_changelist"), data).status_code == 302
 
 

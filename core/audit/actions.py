@@ -1,0 +1,80 @@
+"""What can be told in an audit line. The names are for programs and never change; the labels are for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class ActorKind(models.TextChoices):
+    """As what somebody acted."""
+
+    PERSON = "person", _("person")
+    STAFF = "staff", _("platform staff")  # in the admin
+    API_KEY = "api_key", _("API key")  # of the person named as the actor
+    SYSTEM = "system", _("system")
+
+
+class Action(models.TextChoices):
+    """The closed set. A new dangerous action gets its name here first."""
+
+    # Tenants. These lines carry their tenant's id, and its owners and admins read them.
+    MEMBER_JOINED = "member.joined", _("joined the organisation")
+    MEMBER_ROLE_CHANGED = "member.role_changed", _("changed a member's role")
+    MEMBER_REMOVED = "member.removed", _("removed a member")
+    MEMBER_LEFT = "member.left", _("left the organisation")
+    OWNERSHIP_TRANSFERRED = "tenant.ownership_transferred", _("handed the organisation over")
+    TENANT_RENAMED = "tenant.renamed", _("renamed the organisation")
+    TENANT_SUSPENDED = "tenant.suspended", _("suspended the organisation")
+    TENANT_REINSTATED = "tenant.reinstated", _("ended the suspension of the organisation")
+    API_KEY_CREATED = "api_key.created", _("made an API key")
+    API_KEY_REVOKED = "api_key.revoked", _("revoked an API key")
+    INVITATION_CREATED = "invitation.created", _("invited somebody")
+    INVITATION_RESENT = "invitation.resent", _("sent an invitation again")
+    INVITATION_REVOKED = "invitation.revoked", _("revoked an invitation")
+    # A person's own account. No tenant reads these.
+    PASSWORD_CHANGED = "password.changed", _("changed the password")
+    PASSWORD_RESET = "password.reset", _("reset the password by a mailed link")
+    PASSWORD_RESET_SENT = "password.reset_sent", _("had a reset link sent")
+    EMAIL_CHANGED = "email.changed", _("changed the e-mail address")
+    PHONE_CHANGED = "phone.changed", _("changed the phone number")
+    SESSIONS_ENDED = "sessions.ended", _("ended all sessions")
+    SESSION_ENDED = "session.ended", _("ended a session")
+    SESSION_REUSED = "session.reused", _("session ended: an old refresh token came back")
+    MFA_ENABLED = "mfa.enabled", _("switched the second factor on")
+    MFA_DISABLED = "mfa.disabled", _("switched the second factor off")
+    MFA_RECOVERY_CODES_MADE = "mfa.recovery_codes_made", _("made new recovery codes")
+    MFA_RECOVERY_CODE_USED = "mfa.recovery_code_used", _("signed in with a recovery code")
+    MFA_REMOVED = "mfa.removed", _("removed a second factor that was lost")
+    LOGIN_LINKED = "login.linked", _("linked a login provider")
+    LOGIN_UNLINKED = "login.unlinked", _("unlinked a login provider")
+    ACCOUNT_EXPORTED = "account.exported", _("exported the account's data")
+    ACCOUNT_DELETION_REQUESTED = "account.deletion_requested", _("asked for the account to be deleted")
+    ACCOUNT_DELETION_CANCELLED = "account.deletion_cancelled", _("took the wish to delete the account back")
+    ACCOUNT_DELETED = "account.deleted", _("account deleted")
+    # The platform's staff.
+    ACCOUNT_CREATED = "account.created", _("made an account")
+    ACCOUNT_CHANGED = "account.changed", _("changed an account")
+    ACCOUNT_DEACTIVATED = "account.deactivated", _("deactivated an account")
+    ACCOUNT_REACTIVATED = "account.reactivated", _("reactivated an account")
+    STAFF_RIGHTS_CHANGED = "staff.rights_changed", _("changed the rights of staff")
+    DATA_EXPORTED = "data.exported", _("exported data")
+    DATA_IMPORTED = "data.imported", _("imported data")
+    EVENTS_REPLAYED = "outbox.replayed", _("had dead events delivered again")
+    ADMIN_SIGNED_IN = "admin.signed_in", _("signed in to the admin")
+    AUDIT_PRUNED = "audit.pruned", _("removed old audit lines")
+
+
+# What a line about a tenant can tell.
+TENANT_ACTIONS = [
+    choice
+    for choice in Action.choices
+    if str(choice[0]).partition(".")[0] in {"member", "tenant", "api_key", "invitation"}
+]
+
+
+def action_choices() -> list[tuple[str, Any]]:
+    """For the model. A function, so that a new action is no migration."""
+    return list(Action.choices)
