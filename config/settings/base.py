@@ -323,6 +323,7 @@ SPECTACULAR_SETTINGS = {
     "TAGS": [
         {"name": "auth", "description": "Register, sign in, stay signed in, sign out."},
         {"name": "payments", "description": "Ask a customer's phone for money and follow what becomes of it."},
+        {"name": "users", "description": "The people of an organisation."},
         {"name": "tenants", "description": "Organisations: members, invitations, keys for machines."},
         {"name": "callbacks", "description": "For providers: where they report."},
         {"name": "health", "description": "For load balancers and for whoever looks around."},
