@@ -54,6 +54,7 @@ class World:
     is_thorough: bool = False
     row_ids: dict[str, str] = field(default_factory=dict)  # by the name of the path parameter
     ids: set[str] = field(default_factory=set)
+    before: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
 
     def words(self) -> list[bytes]:
         """What must show in no answer to `ours`: the canary, and each id of theirs in both spellings."""
@@ -65,6 +66,10 @@ class World:
         for each in sent:
             answer = answer.replace(each.encode(), b"")
         return [word.decode() for word in self.words() if word in answer]
+
+    def has_changed(self) -> bool:
+        """Whether anything of theirs is not as it was made."""
+        return self.their_rows() != self.before
 
     def their_rows(self) -> dict[str, list[tuple[Any, ...]]]:
         """Everything that is stored of theirs."""
@@ -117,6 +122,7 @@ def make_world(makers: dict[str, Callable[[Member], uuid.UUID]]) -> World:
         for model in watched_models():
             ids = rows_of(model, theirs.tenant_id).values_list("pk", flat=True)
             world.ids |= {str(each) for each in ids if isinstance(each, uuid.UUID)}
+    world.before = world.their_rows()
     return world
 
 

@@ -134,7 +134,7 @@ class TestOnPostgresql:
         assert missing_roles(connection, [APP, SYSTEM]) == {APP, SYSTEM}
 
     @pytest.mark.invariant("I58")
-    def test_without_a_setting_the_application_sees_no_row_of_any_tenant_table(self, roles):
+    def test_without_a_setting_the_application_sees_no_row_of_any_tenant_table(self, roles, record_figure):
         make_payment(make_member())
 
         with logged_in(APP):
@@ -144,6 +144,7 @@ class TestOnPostgresql:
         assert set(seen.values()) == {0}
         with logged_in(SYSTEM):
             assert counted("SELECT count(*) FROM payments_payment") == 1
+        record_figure(f"{len(seen)} tenant tables: 0 rows")
 
     def test_the_application_sees_and_writes_rows_of_the_tenant_in_scope_only(self, roles):
         mine, theirs = make_member(), make_member()
@@ -282,7 +283,7 @@ class TestOnPostgresql:
     # --- Every table, also those nobody has written yet ------------------------------------------------------------
 
     @pytest.mark.invariant("I62")
-    def test_every_tenant_table_has_a_forced_policy(self, transactional_db):
+    def test_every_tenant_table_has_a_forced_policy(self, transactional_db, record_figure):
         """I62."""
         with connection.cursor() as cursor:
             cursor.execute(
@@ -295,9 +296,10 @@ class TestOnPostgresql:
 
         assert len(tenant_tables()) >= 6
         assert set(tenant_tables()) - walled == set()
+        record_figure(f"{len(tenant_tables())} of {len(tenant_tables())} tenant tables")
 
     @pytest.mark.invariant("I63")
-    def test_every_key_between_tenant_tables_is_bound_to_the_tenant(self, transactional_db):
+    def test_every_key_between_tenant_tables_is_bound_to_the_tenant(self, transactional_db, record_figure):
         """I63: for each foreign key from one tenant table to another there is a composite one."""
         wanted = {
             (model._meta.db_table, field.column, field.related_model._meta.db_table)
@@ -320,6 +322,7 @@ class TestOnPostgresql:
 
         assert len(wanted) >= 5
         assert wanted - bound == set()
+        record_figure(f"{len(wanted)} of {len(wanted)} keys between tenant tables are bound to the tenant")
 
     @pytest.mark.invariant("I63")
     def test_every_unique_rule_of_a_tenant_table_begins_with_the_tenant(self, transactional_db):

@@ -35,6 +35,10 @@ TENANTLESS = {
     "erase_account_task": "an account is a person's; it enters one after the other of their tenants",
     "tell_social_linked_task": "an account at a provider is a person's",
     "tell_social_unlinked_task": "an account at a provider is a person's",
+    "tell_factors_changed_task": "a second factor is a person's",
+    "send_code_task": "a code is a person's, and nobody may be signed in",
+    "tell_phone_proven_task": "a phone number is a person's",
+    "tell_phone_lost_task": "a phone number is a person's",
     "process_callback_task": "a provider's news names no tenant; the attempt's reference says whose room to open",
 }
 # How something would outlive a request without a row of a table. Whoever needs it says here, by module, how its key,

@@ -146,12 +146,13 @@ def test_refreshing_gives_new_tokens_and_keeps_one_row(client, member):
 
 
 @pytest.mark.invariant("I40")
-def test_a_lost_answer_is_given_again_within_the_grace(client, member):
+def test_a_lost_answer_is_given_again_within_the_grace(client, member, record_figure):
     first = post(client, "refresh", {"refresh": member.tokens.refresh}).json()["data"]
     again = post(client, "refresh", {"refresh": member.tokens.refresh}).json()["data"]
 
     assert again["refresh"] == first["refresh"]
     assert AuthSession.objects.get().generation == 2
+    record_figure("the repetition has the same successor")
 
 
 @pytest.mark.invariant("I41")
@@ -174,7 +175,7 @@ def test_the_predecessor_after_the_grace_ends_the_family():
 # The predecessor has a grace of ten seconds; anything older has none, and no replay comes too late.
 @pytest.mark.parametrize(("age", "seconds"), [(1, 11), (2, 0), (3, 11), (4, 0), (5, 13 * 86_400)])
 @pytest.mark.invariant("I41")
-def test_an_older_generation_ends_the_family_at_any_time(age, seconds):
+def test_an_older_generation_ends_the_family_at_any_time(age, seconds, record_figure):
     with time_machine.travel(START, tick=False) as clock:
         tokens = [make_member().tokens.refresh]
         for _ in range(age):
@@ -184,6 +185,7 @@ def test_an_older_generation_ends_the_family_at_any_time(age, seconds):
         assert post(APIClient(), "refresh", {"refresh": tokens[0]}).json()["code"] == "refresh_reused"
         assert post(APIClient(), "refresh", {"refresh": tokens[-1]}).json()["code"] == "refresh_reused"
         assert AuthSession.objects.get().revoked_reason == "reuse"
+    record_figure(f"{age} generations behind, after {seconds} s: the session ended")
 
 
 @pytest.mark.invariant("I41")

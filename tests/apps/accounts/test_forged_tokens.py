@@ -7,7 +7,6 @@ must show even where the signature is right.
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -296,13 +295,12 @@ def test_what_the_forger_makes_with_a_right_key_and_nothing_changed_is_accepted(
 
 
 @pytest.mark.invariant("I48")
-def test_no_forged_access_token_passes(victim, capsys):
+def test_no_forged_access_token_passes(victim, record_figure):
     forged = forgeries(victim.tokens.access, victim.tokens.refresh)
 
     assert faults({name: as_bearer(token) for name, token in forged.items()}) == []
 
-    with capsys.disabled():
-        sys.stdout.write(f"\n{len(forged)} forged access tokens\n")
+    record_figure(f"{len(forged)} forged access tokens, 0 accepted, 0 x 500")
     assert len(forged) == len(set(forged.values()))
     assert len(forged) >= 40
     assert as_bearer(victim.tokens.access).status_code == 200
