@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from apps.accounts.tasks import (
+    erase_account_task,
     issue_reset_link_task,
     send_code_task,
     send_link_task,
+    tell_deletion_task,
     tell_factors_changed_task,
     tell_password_changed_task,
     tell_phone_lost_task,
@@ -25,6 +27,8 @@ SUBSCRIBERS: Mapping[str, Sequence[Callable[..., None]]] = {
     "account.factors_changed": [tell_factors_changed_task],
     "account.password_changed": [tell_password_changed_task],
     "account.refresh_reused": [tell_refresh_reused_task],
+    "account.deletion_requested": [tell_deletion_task],
+    "account.deletion_due": [erase_account_task],
     "account.code_requested": [send_code_task],
     "account.phone_proven": [tell_phone_proven_task],
     "account.phone_lost": [tell_phone_lost_task],

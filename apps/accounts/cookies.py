@@ -6,7 +6,6 @@ other prefix for the scoped one. Plain-http development has no prefixes, because
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from rest_framework.response import Response
 
 from apps.accounts.tokens import TokenPair
 from apps.accounts.transports import Transport
+from core.derived import derive
 from core.exceptions import NotPermitted
 
 if TYPE_CHECKING:
@@ -106,8 +106,7 @@ def _is_csrf_token_of(session_id: UUID, token: str) -> bool:
 
 
 def _csrf_signature(session_id: UUID, nonce: str) -> str:
-    key = hashlib.sha256(b"csrf:" + settings.SECRET_KEY.encode()).digest()
-    return hmac.new(key, f"{session_id}:{nonce}".encode(), hashlib.sha256).hexdigest()
+    return derive("csrf", f"{session_id}:{nonce}".encode()).hex()
 
 
 def check_csrf(request: Request, session: AuthSession) -> None:

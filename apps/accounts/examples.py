@@ -62,3 +62,29 @@ LINKED_ACCOUNT_EXAMPLE = {
     "last_used_at": "2026-11-20T09:00:00Z",
 }
 CSRF_EXAMPLE = "Zm9yIGV4YW1wbGU.9b0c2f6d1e8a4b57"
+EXPORT_EXAMPLE = {
+    "profile": USER_EXAMPLE,
+    "records": {
+        "sessions": [
+            {
+                "id": "2734954d-580c-4ba4-98d0-4d614fcea0ff",
+                "transport": "body",
+                "user_agent": "FarajaApp/1.4 (Android 15)",
+                "created_at": "2026-11-20T09:00:00Z",
+                "last_used_at": "2026-11-20T09:14:00Z",
+                "revoked_at": None,
+                "revoked_reason": "",
+            }
+        ],
+        "memberships": [
+            {
+                "tenant_id": TENANT_EXAMPLE["id"],
+                "tenant": "Asha Juma",
+                "role": "owner",
+                "joined_at": "2026-11-20T09:00:00Z",
+            }
+        ],
+        "payments": [],
+    },
+    "cut": [],
+}

@@ -60,6 +60,10 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
     phone_verified_at = models.DateTimeField(null=True, blank=True)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
+    deletion_due_at = models.DateTimeField(
+        null=True, blank=True, help_text="The person has asked for deletion and may take it back until then."
+    )
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
     factors_changed_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="When a second factor was last switched on, off or renewed."
     )
@@ -78,6 +82,11 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
             models.UniqueConstraint(
                 fields=["email"], condition=models.Q(email_verified_at__isnull=False), name="user_email_proven_once"
             ),
+            # Whatever asks `is_active` alone keeps out who is leaving and who is gone.
+            models.CheckConstraint(
+                condition=models.Q(is_active=False) | models.Q(deletion_due_at=None, deleted_at=None),
+                name="user_leaving_is_inactive",
+            ),
             models.UniqueConstraint(
                 fields=["phone"], condition=models.Q(phone_verified_at__isnull=False), name="user_phone_proven_once"
             ),
@@ -94,6 +103,11 @@ class User(BaseModel, AbstractBaseUser, PermissionsMixin):
     @property
     def is_email_verified(self) -> bool:
         return self.email_verified_at is not None
+
+    @property
+    def is_leaving(self) -> bool:
+        """They have asked for deletion, and it has not happened yet."""
+        return self.deletion_due_at is not None
 
     def get_session_auth_hash(self) -> str:
         """The admin's sessions end with a change of the password, as Django has it, and of the second factor."""
@@ -128,6 +142,7 @@ class AuthSession(BaseModel):
         TOO_MANY = "too_many"
         STAFF = "staff"
         DEACTIVATED = "deactivated"
+        DELETION = "deletion"
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
     tenant = models.ForeignKey("tenants.Tenant", on_delete=models.SET_NULL, null=True, related_name="+")

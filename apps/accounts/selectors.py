@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid5
 
 from allauth.mfa import app_settings
@@ -12,9 +13,10 @@ from allauth.socialaccount.models import SocialAccount
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from apps.accounts.models import AuthSession, User
+from apps.accounts.models import AuthSession, EmailLink, User, VerificationCode
 from apps.tenants.selectors.members import role_subquery
 from core.client_address import client_key
+from core.personal_data import Subject
 
 Claimants = tuple[User | None, User | None]
 
@@ -211,3 +213,46 @@ def _proofs(user: User, is_enabled: bool, codes_left: int) -> tuple[str, ...]:
     if is_enabled:
         return ("code", "recovery_code") if codes_left else ("code",)
     return ("password",) if user.has_usable_password() else ()
+
+
+def subject_of(user: User) -> Subject:
+    """A person as the other apps need them to find what they store.
+
+    An address that somebody else has proven is not this person's: a claim gives nobody another one's messages.
+    """
+    phones = (user.phone,) if user.is_phone_verified else ()
+    emails = () if is_email_proven_by_another(user=user) else (user.email,)
+    return Subject(user.pk, (*emails, *phones), (*(emails if user.is_email_verified else ()), *phones))
+
+
+def export_sessions(*, subject: Subject, limit: int) -> list[dict[str, Any]]:
+    """Where a person has signed in, as long as sessions are kept."""
+    rows = AuthSession.objects.filter(user_id=subject.id).order_by("-created_at", "-pk")
+    columns = ("id", "transport", "methods", "user_agent", "created_at", "last_used_at", "revoked_at", "revoked_reason")
+    return list(rows.values(*columns)[:limit])
+
+
+def export_email_links(*, subject: Subject, limit: int) -> list[dict[str, Any]]:
+    """Links that were mailed to a person. Without their ids, from which their tokens are made."""
+    rows = EmailLink.objects.filter(user_id=subject.id).order_by("-created_at", "-pk")
+    columns = ("purpose", "email", "created_at", "expires_at", "used_at")
+    return list(rows.values(*columns)[:limit])
+
+
+def export_codes(*, subject: Subject, limit: int) -> list[dict[str, Any]]:
+    """Codes that a person had texted to prove a number. Without their ids and nonces, from which the codes are made."""
+    rows = VerificationCode.objects.filter(user_id=subject.id).order_by("-created_at", "-pk")
+    columns = ("purpose", "phone", "guesses", "created_at", "expires_at", "used_at")
+    return list(rows.values(*columns)[:limit])
+
+
+def export_factors(*, subject: Subject, limit: int) -> list[dict[str, Any]]:
+    """A person's second factors, recovery codes among them, without what they are checked with."""
+    rows = Authenticator.objects.filter(user_id=subject.id).order_by("-created_at", "-pk")
+    return list(rows.values("type", "created_at", "last_used_at")[:limit])
+
+
+def export_social_accounts(*, subject: Subject, limit: int) -> list[dict[str, Any]]:
+    """A person's accounts at login providers, with what these told about them."""
+    rows = SocialAccount.objects.filter(user_id=subject.id).order_by("-date_joined", "-pk")
+    return list(rows.values("provider", "uid", "extra_data", "date_joined", "last_login")[:limit])

@@ -7,6 +7,7 @@ from uuid import UUID
 from celery import shared_task
 
 from apps.accounts.services.codes import purge_codes, send_code
+from apps.accounts.services.deletion import erase_account, tell_deletion
 from apps.accounts.services.factors import purge_setups, tell_factors_changed
 from apps.accounts.services.links import issue_reset_link, purge_links, send_link
 from apps.accounts.services.passwords import tell_password_changed
@@ -39,6 +40,14 @@ def tell_social_unlinked_task(*, user_id: str, provider: str, **_: object) -> No
 
 def tell_refresh_reused_task(*, user_id: str, **_: object) -> None:
     tell_refresh_reused(user_id=UUID(user_id))
+
+
+def tell_deletion_task(*, user_id: str, **_: object) -> None:
+    tell_deletion(user_id=UUID(user_id))
+
+
+def erase_account_task(*, user_id: str, **_: object) -> None:
+    erase_account(user_id=UUID(user_id))
 
 
 def tell_factors_changed_task(*, user_id: str, change: str, **_: object) -> None:

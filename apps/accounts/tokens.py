@@ -7,8 +7,6 @@ generation: either is good, as long as its key checks.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -21,6 +19,7 @@ from rest_framework_simplejwt import tokens
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 
 from apps.accounts.token_backend import RingBackend, current_backend
+from core.derived import derive
 from core.exceptions import NotAuthenticated
 
 if TYPE_CHECKING:
@@ -129,9 +128,7 @@ def mint(session: AuthSession, *, role: str | None) -> TokenPair:
 
 def _refresh_jti(session: AuthSession) -> str:
     # Not with a key of the ring: the same generation keeps its name when another key signs.
-    key = hashlib.sha256(b"refresh-jti:" + settings.SECRET_KEY.encode()).digest()
-    told = f"{session.pk}:{session.generation}".encode()
-    return hmac.new(key, told, hashlib.sha256).hexdigest()[:32]
+    return derive("refresh-jti", f"{session.pk}:{session.generation}".encode()).hex()[:32]
 
 
 def read_access(raw: str) -> Claims:

@@ -1,6 +1,16 @@
 from django.urls import path
 
-from apps.accounts.views import accounts, factors, links, passwords, people, phones, sessions, social
+from apps.accounts.views import (
+    accounts,
+    deletion,
+    factors,
+    links,
+    passwords,
+    people,
+    phones,
+    sessions,
+    social,
+)
 
 urlpatterns = [
     path("auth/register/", accounts.RegisterView.as_view()),
@@ -26,6 +36,9 @@ urlpatterns = [
     path("auth/verify-email/", links.VerifyEmailView.as_view()),
     path("auth/resend-verification/", links.ResendVerificationView.as_view()),
     path("auth/change-email/", links.ChangeEmailView.as_view()),
+    path("auth/delete-account/", deletion.DeleteAccountView.as_view()),
+    path("auth/restore-account/", deletion.RestoreAccountView.as_view()),
+    path("auth/export/", deletion.ExportView.as_view()),
     path("auth/request-otp/", phones.RequestOtpView.as_view()),
     path("auth/verify-otp/", phones.VerifyOtpView.as_view()),
     path("auth/verify-phone/", phones.VerifyPhoneView.as_view()),

@@ -216,6 +216,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 # --- Outbox ---------------------------------------------------------------------------------------------------------
 
 OUTBOX_SUBSCRIBERS = "config.events.SUBSCRIBERS"
+PERSONAL_DATA = "config.personal_data.PERSONAL_DATA"
 # Longer than the longest a handler may take: a charge with an outdated token is five calls, each with a deadline.
 OUTBOX_LEASE_SECONDS = env.int("OUTBOX_LEASE_SECONDS", default=120)
 OUTBOX_POLL_SECONDS = 1.0
@@ -268,6 +269,8 @@ RATE_LIMITS: dict[str, tuple[int, timedelta]] = {
     "social_client": (60, timedelta(minutes=1)),
     # Confirmation mails that a person sends to themselves.
     "link_person": (5, timedelta(hours=1)),
+    # Each reads everything about a person, in every tenant of theirs.
+    "export_person": (5, timedelta(hours=1)),
     # Codes texted to one number, by whomever and for whatever: each costs money, disturbs somebody, and is five guesses
     # out of a million. So fewer than a hundred guesses a day.
     "otp_resend": (1, OTP_RESEND_AFTER),
@@ -320,6 +323,7 @@ SPECTACULAR_SETTINGS = {
     "TAGS": [
         {"name": "auth", "description": "Register, sign in, stay signed in, sign out."},
         {"name": "payments", "description": "Ask a customer's phone for money and follow what becomes of it."},
+        {"name": "users", "description": "The people of an organisation."},
         {"name": "tenants", "description": "Organisations: members, invitations, keys for machines."},
         {"name": "callbacks", "description": "For providers: where they report."},
         {"name": "health", "description": "For load balancers and for whoever looks around."},
@@ -370,6 +374,8 @@ AUTH_LINK_LIFETIME = {
     "change_email": timedelta(hours=1),
     "reset_password": timedelta(minutes=30),
 }
+# How long a person may take the deletion of their account back.
+ACCOUNT_DELETION_GRACE = timedelta(days=env.int("ACCOUNT_DELETION_GRACE_DAYS", default=14))
 INVITATION_LIFETIME = timedelta(days=7)
 OTP_LIFETIME = timedelta(minutes=10)
 OTP_MAX_GUESSES = 5

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 import pytest
+import yaml
 from drf_spectacular.generators import SchemaGenerator
+
+from core import docs
 
 
 @pytest.mark.django_db
@@ -66,3 +70,22 @@ def test_every_body_has_an_example(schema):
     ]
 
     assert without == []
+
+
+@pytest.mark.django_db
+def test_the_schema_is_written_once_for_each_language_and_format(client):
+    addresses = ["/schema/?format=json", "/schema/?format=yaml", "/schema/?format=json&lang=sw"]
+    first = [client.get(address) for address in addresses]
+    written = docs._document.cache_info().misses
+
+    again = [client.get(address) for address in [*addresses, "/api/v1/schema/?format=json"]]
+
+    assert [answer.content for answer in again] == [answer.content for answer in [*first, first[0]]]
+    assert docs._document.cache_info().misses == written
+    assert len({answer.content for answer in first}) == 3
+    assert yaml.safe_load(first[1].content) == json.loads(first[0].content)
+    assert [answer["Content-Type"] for answer in first[:2]] == [
+        "application/vnd.oai.openapi+json",
+        "application/vnd.oai.openapi; charset=utf-8",
+    ]
+    assert first[0]["Content-Disposition"] == 'inline; filename="Faraja API.json"'

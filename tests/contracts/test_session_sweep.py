@@ -14,6 +14,7 @@ from rest_framework.test import APIClient
 
 from apps.accounts.models import AuthSession, EmailLink, User, VerificationCode
 from apps.accounts.services.codes import code_of
+from apps.accounts.services.deletion import request_deletion
 from apps.accounts.services.links import reset_password, token_of
 from apps.accounts.services.passwords import change_password
 from apps.accounts.services.phones import confirm_phone_change
@@ -80,6 +81,11 @@ ENDINGS: dict[str, tuple[str, Callable[[Member], Any]]] = {
 FALLS: dict[str, tuple[Callable[[Member], Any], tuple[int, str], tuple[int, str] | None]] = {
     "deactivated": (
         lambda member: User.objects.filter(pk=member.user.pk).update(is_active=False),
+        (401, "account_inactive"),
+        (401, "account_inactive"),
+    ),
+    "leaving": (
+        lambda member: request_deletion(session=AuthSession.objects.get(pk=session_of(member))),
         (401, "account_inactive"),
         (401, "account_inactive"),
     ),

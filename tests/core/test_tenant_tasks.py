@@ -27,6 +27,8 @@ TENANTLESS = {
     "issue_reset_link_task": "a reset is a person's, and nobody is signed in",
     "tell_password_changed_task": "a password is a person's",
     "tell_refresh_reused_task": "a session is a person's, whichever tenant it is in",
+    "tell_deletion_task": "an account is a person's",
+    "erase_account_task": "an account is a person's; it enters one after the other of their tenants",
     "tell_social_linked_task": "an account at a provider is a person's",
     "tell_social_unlinked_task": "an account at a provider is a person's",
     "tell_factors_changed_task": "a second factor is a person's",

@@ -29,6 +29,13 @@ class InvalidCredentials(NotAuthenticated):
     message = _("The e-mail address or the password is wrong.")
 
 
+class DeletionPending(NotAuthenticated):
+    """The password is right, and the person has asked for deletion: restore the account to sign in again."""
+
+    code = "deletion_pending"
+    message = _("This account is about to be deleted. Restore it if you want to keep it.")
+
+
 def register(
     *,
     email: str,
@@ -39,7 +46,7 @@ def register(
     language: str = "en",
     client: str | None = None,
 ) -> User:
-    """A new person with a personal tenant, or `PasswordTooWeak`, `AccountInactive` or `Throttled`.
+    """A new person with a personal tenant; `PasswordTooWeak`, `AccountInactive`, `DeletionPending` or `Throttled`.
 
     Costs and answers the same whether the address is known or not: an address is a claim until it is proven, so a
     stranger gets an account that can never prove it, and the mail tells its owner. Who registers again with the
@@ -122,7 +129,14 @@ def create_operator(*, email: str, password: str) -> User:
 
 
 def check_credentials(*, email: str, password: str, client: str) -> User:
-    """The person behind e-mail and password, or `InvalidCredentials`, `AccountInactive` or `Throttled`.
+    """The active person behind e-mail and password: `InvalidCredentials`, `AccountInactive`, `DeletionPending`,
+    `Throttled`.
+    """
+    return _active(find_by_credentials(email=email, password=password, client=client))
+
+
+def find_by_credentials(*, email: str, password: str, client: str) -> User:
+    """The person behind e-mail and password, active or not; `InvalidCredentials` or `Throttled`.
 
     An unknown e-mail address costs as much time as a wrong password, and is counted the same. The attempt is counted
     before the password is looked at, so a hundred at once are not a hundred guesses; a right password gives back its
@@ -132,12 +146,14 @@ def check_credentials(*, email: str, password: str, client: str) -> User:
     user = _match_password(list_claimants(email=email), password)
     if user is None:
         raise InvalidCredentials
-    _active(user)
-    counted.give_back()
+    if user.is_active:
+        counted.give_back()
     return user
 
 
 def _active(user: User) -> User:
+    if user.is_leaving:
+        raise DeletionPending
     if not user.is_active:
         raise AccountInactive
     return user

@@ -24,7 +24,7 @@ from apps.accounts.methods import Method
 from apps.accounts.models import AuthSession, TotpSetup, User
 from apps.accounts.selectors import Principal, find_user, has_second_factor, summarise_factors
 from apps.accounts.services.proofs import Change, MfaCodeInvalid, MfaNotEnabled, lock_person, step_of, tell
-from apps.accounts.services.sessions import SessionRevoked, continue_session, end_all_sessions
+from apps.accounts.services.sessions import continue_session, end_all_sessions, require_alive
 from apps.accounts.services.step_up import require_recent_authentication
 from apps.accounts.tokens import TokenPair
 from core.audit.actions import Action, ActorKind
@@ -166,8 +166,7 @@ def _lock_for_change(session: AuthSession) -> User:
     """The person, locked. The session must be fresh, and still be alive then: a change elsewhere may have ended it."""
     require_recent_authentication(session)
     person = lock_person(session.user_id)
-    if not AuthSession.objects.filter(pk=session.pk, revoked_at=None).exists():
-        raise SessionRevoked
+    require_alive(session)
     return person
 
 

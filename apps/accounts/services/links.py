@@ -10,7 +10,6 @@ import hmac
 from datetime import timedelta
 from uuid import UUID
 
-from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.core.mail import EmailMessage
@@ -20,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.accounts.models import AuthSession, EmailLink, User
-from apps.accounts.selectors import find_user_by_email, is_email_proven_by_another
+from apps.accounts.selectors import find_user_by_email, has_second_factor, is_email_proven_by_another
 from apps.accounts.services.passwords import set_password
 from apps.accounts.services.step_up import require_proof
 from core.audit.actions import Action
@@ -77,9 +76,9 @@ def request_password_reset(*, email: str, client: str) -> None:
 
 @transaction.atomic
 def issue_reset_link(*, email: str) -> None:
-    """Send the reset link, if an active person has this address."""
+    """Send the reset link, if a person has this address who is active, or leaving and may want to come back."""
     user = find_user_by_email(email=email)
-    if user is not None and user.is_active:
+    if user is not None and (user.is_active or user.is_leaving):
         _request(user, Purpose.RESET_PASSWORD, email=user.email)
 
 
@@ -191,7 +190,8 @@ def reset_password(*, token: str, password: str) -> None:
 
     Whoever claimed the address first, without having it, keeps no way in. A phone number has to be proven again, and a
     change to another address that was asked for does not happen; where the link is the first proof of the address,
-    accounts at login providers and second factors go too.
+    accounts at login providers go too. With a second factor it proves nothing: the factor may be that stranger's, who
+    must not keep the address, and the mailbox alone must not take a factor away.
     """
     link = _use(token, Purpose.RESET_PASSWORD)
     set_password(user=link.user, password=password)
@@ -199,8 +199,8 @@ def reset_password(*, token: str, password: str) -> None:
     changes.update(used_at=timezone.now())
     User.objects.filter(pk=link.user_id).update(phone_verified_at=None)
     # The mail arrived, so the address is theirs; unless somebody else has proven it in the meantime.
-    if link.user.email_verified_at is None and not is_email_proven_by_another(user=link.user):
+    is_first_proof = link.user.email_verified_at is None and not has_second_factor(user_id=link.user_id)
+    if is_first_proof and not is_email_proven_by_another(user=link.user):
         SocialAccount.objects.filter(user=link.user).delete()
-        Authenticator.objects.filter(user=link.user).delete()
         User.objects.filter(pk=link.user_id, email=link.email).update(email_verified_at=timezone.now())
     record(Action.PASSWORD_RESET, actor=link.user, target=link.user)

@@ -111,14 +111,15 @@ def record_rights(*, operator: User, user: User, before: dict[str, bool], held: 
 def deactivate_person(*, operator: User, user_id: UUID, reason: str = "") -> bool:
     """Refuse the person from their next request on and end their sessions. False: they were inactive.
 
+    Somebody who is leaving can no longer come back, and is not deleted either: whoever is shut out keeps their traces.
     `NotPermitted` for oneself, and for staff unless the operator is a superuser.
     """
     user = _lock(user_id, operator)
     if user.pk == operator.pk:
         raise NotPermitted
-    if not user.is_active:
+    if not user.is_active and not user.is_leaving:
         return False
-    User.objects.filter(pk=user.pk).update(is_active=False, updated_at=timezone.now())
+    User.objects.filter(pk=user.pk).update(is_active=False, deletion_due_at=None, updated_at=timezone.now())
     ended = end_all_sessions(user_id=user.pk, reason=AuthSession.Reason.DEACTIVATED)
     told = {"reason": reason, "sessions": ended}
     record(Action.ACCOUNT_DEACTIVATED, actor=operator, kind=STAFF, target=user, data=told)
@@ -127,11 +128,14 @@ def deactivate_person(*, operator: User, user_id: UUID, reason: str = "") -> boo
 
 @transaction.atomic
 def reactivate_person(*, operator: User, user_id: UUID) -> bool:
-    """Let the person sign in again; their old sessions stay ended. False: they were active. `NotPermitted`."""
+    """Let the person sign in again; their old sessions stay ended. `NotPermitted`.
+
+    Takes the deletion of somebody who is leaving back. False: they were active, or have been deleted.
+    """
     user = _lock(user_id, operator)
-    if user.is_active:
+    if user.is_active or user.deleted_at is not None:
         return False
-    User.objects.filter(pk=user.pk).update(is_active=True, updated_at=timezone.now())
+    User.objects.filter(pk=user.pk).update(is_active=True, deletion_due_at=None, updated_at=timezone.now())
     record(Action.ACCOUNT_REACTIVATED, actor=operator, kind=STAFF, target=user)
     return True
 

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy
 from apps.accounts.models import AuthSession, User, VerificationCode
 from apps.accounts.selectors import Principal, find_user
 from apps.accounts.services.codes import OtpInvalid, guess_code, request_code
-from apps.accounts.services.sessions import continue_session, end_all_sessions
+from apps.accounts.services.sessions import continue_session, end_all_sessions, require_alive
 from apps.accounts.services.step_up import require_proof
 from apps.accounts.tokens import TokenPair
 from apps.messaging.services.messages import queue_message
@@ -92,6 +92,7 @@ def _change(session: AuthSession, *, challenge: UUID, guess: str) -> tuple[Princ
             queue_message(channel="sms", to=user.phone, text=text, key=f"phone-changed:{code.pk}")
     before = user.phone
     _prove(user, code.phone)
+    require_alive(session)  # now that the person is locked
     told = {"from": before, "to": code.phone}
     record(Action.PHONE_CHANGED, actor=user, target=user, data=told)
     end_all_sessions(user_id=user.pk, reason=AuthSession.Reason.NEW_PHONE)

@@ -88,6 +88,12 @@ def open_session(
     return principal, mint(principal.session, role=principal.role)
 
 
+def require_alive(session: AuthSession) -> None:
+    """`SessionRevoked` when the session has been ended since it was read. Hold the lock of its person meanwhile."""
+    if not AuthSession.objects.filter(pk=session.pk, revoked_at=None).exists():
+        raise SessionRevoked
+
+
 def continue_session(*, session: AuthSession) -> tuple[Principal, TokenPair]:
     """A new session in place of `session`, which a change of its person's proofs has just ended.
 

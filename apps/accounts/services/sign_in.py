@@ -6,7 +6,6 @@ password, so a new password voids it even if nobody remembered to.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from datetime import timedelta
 from uuid import UUID
@@ -23,6 +22,7 @@ from apps.accounts.selectors import Principal, has_second_factor, summarise_fact
 from apps.accounts.services.proofs import count_code_guess, lock_person, prove_factor
 from apps.accounts.services.sessions import AccountInactive, open_session
 from apps.accounts.tokens import TokenPair
+from core.derived import derive
 from core.exceptions import NotAuthenticated
 from core.purge import delete_in_batches
 
@@ -94,8 +94,7 @@ def token_of(challenge: MfaChallenge, person: User) -> str:
 
 
 def _signature(challenge_id: UUID, person: User) -> str:
-    key = hashlib.sha256(b"mfa-challenge:" + settings.SECRET_KEY.encode()).digest()
-    return hmac.new(key, f"{challenge_id.hex}:{person.password}".encode(), hashlib.sha256).hexdigest()[:32]
+    return derive("mfa-challenge", f"{challenge_id.hex}:{person.password}".encode()).hex()[:32]
 
 
 def get_challenge(*, token: str, transport: str = "") -> MfaChallenge:

@@ -7,7 +7,6 @@ when the client that started proves itself by its own PKCE verifier (`apps.accou
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import logging
 from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import SocialFlow
+from core.derived import derive
 from core.exceptions import DomainError, RuleViolated
 from core.purge import delete_in_batches
 from core.throttling.limits import spend
@@ -236,5 +236,4 @@ def _find(token: str, expected: Callable[[SocialFlow], str]) -> SocialFlow | Non
 
 
 def _signature(flow_id: UUID, purpose: str) -> str:
-    key = hashlib.sha256(b"social-flow:" + settings.SECRET_KEY.encode()).digest()
-    return hmac.new(key, f"{purpose}:{flow_id.hex}".encode(), hashlib.sha256).hexdigest()
+    return derive("social-flow", f"{purpose}:{flow_id.hex}".encode()).hex()

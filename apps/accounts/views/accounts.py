@@ -15,7 +15,7 @@ from apps.accounts.examples import ME_EXAMPLE, PASSWORD_EXAMPLE, SIGNED_IN_EXAMP
 from apps.accounts.methods import Method
 from apps.accounts.serializers.accounts import MeOutput, RegisterInput, UpdateProfileInput
 from apps.accounts.serializers.sessions import SignedInOutput
-from apps.accounts.services.accounts import register, update_profile
+from apps.accounts.services.accounts import DeletionPending, register, update_profile
 from apps.accounts.services.sessions import AccountInactive
 from apps.accounts.services.sign_in import MfaRequired
 from apps.accounts.views.sessions import SESSION_REFUSALS, PublicAuthView, choose_transport, principal_of, sign_in
@@ -52,7 +52,7 @@ def describe_registration(id: str, *, tag: str) -> Callable[[F], F]:
         status=201,
         message=_("Welcome."),
         example=SIGNED_IN_EXAMPLE,
-        errors=[MfaRequired, AccountInactive, Throttled, cookies.CsrfFailed],
+        errors=[MfaRequired, AccountInactive, DeletionPending, Throttled, cookies.CsrfFailed],
     )
 
 

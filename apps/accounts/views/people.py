@@ -15,7 +15,9 @@ from rest_framework.response import Response
 from apps.accounts.examples import PERSON_EXAMPLE
 from apps.accounts.serializers.people import ChangePersonInput, PeopleFilterInput, PersonOutput
 from apps.accounts.services.accounts import change_person, remove_person
+from apps.accounts.services.deletion import DELETION_REFUSALS, request_deletion
 from apps.accounts.views.accounts import describe_registration, register_and_sign_in
+from apps.accounts.views.deletion import goodbye
 from apps.accounts.views.sessions import SESSION_REFUSALS, principal_of
 from apps.tenants.permissions import IsTenantMember, NotAMember, TenantSuspended
 from apps.tenants.selectors.members import find_member, list_members
@@ -134,15 +136,18 @@ class UserDetailView(APIView):
     @operation(
         id="users_remove",
         tag="users",
-        summary="Take a person out of my organisation",
+        summary="Take a person out of my organisation, or delete my account",
         description=(
-            "For owners and admins. The person keeps their account, and their next request in this organisation is "
-            "refused."
+            "Somebody else, for owners and admins: the person keeps their account, and their next request in this "
+            "organisation is refused. Oneself: what `POST /auth/delete-account/` does."
         ),
         message=_("Member removed."),
-        errors=[*TENANT_REFUSALS, NotFound, *ROLE_REFUSALS],
+        errors=[*TENANT_REFUSALS, NotFound, *ROLE_REFUSALS, *DELETION_REFUSALS],
     )
     def delete(self, request: Request, user_id: UUID) -> Response:
+        if user_id == principal_of(request).user.pk:
+            request_deletion(session=principal_of(request).session)
+            return goodbye(request)
         remove_person(actor_id=principal_of(request).user.pk, user_id=user_id)
         return success_response(message=_("Member removed."))
 

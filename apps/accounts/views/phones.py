@@ -28,6 +28,7 @@ from apps.accounts.services.phones import (
     request_phone_change,
     request_phone_proof,
 )
+from apps.accounts.services.sessions import AccountInactive
 from apps.accounts.services.sign_in import MfaRequired
 from apps.accounts.services.step_up import ReauthenticationRequired
 from apps.accounts.views.sessions import (
@@ -82,7 +83,7 @@ class VerifyOtpView(PublicAuthView):
         response=SignedInOutput,
         message=_("Signed in."),
         example=SIGNED_IN_EXAMPLE,
-        errors=[OtpInvalid, OtpLocked, MfaRequired, Throttled, cookies.CsrfFailed],
+        errors=[OtpInvalid, OtpLocked, MfaRequired, AccountInactive, Throttled, cookies.CsrfFailed],
     )
     def post(self, request: Request) -> Response:
         data = VerifyOtpInput.parse(request.data)

@@ -23,7 +23,7 @@ from apps.accounts.serializers.sessions import (
     SignedInOutput,
     SwitchTenantInput,
 )
-from apps.accounts.services.accounts import InvalidCredentials, check_credentials
+from apps.accounts.services.accounts import DeletionPending, InvalidCredentials, check_credentials
 from apps.accounts.services.sessions import (
     AccountInactive,
     RefreshReused,
@@ -88,7 +88,7 @@ class LoginView(PublicAuthView):
         response=SignedInOutput,
         message=_("Signed in."),
         example=SIGNED_IN_EXAMPLE,
-        errors=[InvalidCredentials, MfaRequired, AccountInactive, Throttled, cookies.CsrfFailed],
+        errors=[InvalidCredentials, MfaRequired, AccountInactive, DeletionPending, Throttled, cookies.CsrfFailed],
     )
     def post(self, request: Request) -> Response:
         data = LoginInput.parse(request.data)

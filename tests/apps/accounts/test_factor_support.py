@@ -257,6 +257,22 @@ def test_neither_secrets_nor_codes_lie_in_the_database_or_the_log(caplog):
     assert {row["model"] for row in json.loads(rows)} >= {"mfa.authenticator", "accounts.totpsetup"}
 
 
+def test_every_change_leaves_an_audit_line_of_its_person():
+    member = make_member()
+    client = member.client()
+    phone = Phone(client.post("/api/v1/auth/mfa/totp/").json()["data"]["secret"])
+    for path, body in (("totp/confirm/", {"code": phone.code()}), ("recovery-codes/", {})):
+        data = client.post(f"/api/v1/auth/mfa/{path}", body, format="json").json()["data"]
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {data['access']}")
+    client.post("/api/v1/auth/reauthenticate/", {"recovery_code": data["recovery_codes"][0]}, format="json")
+    client.delete("/api/v1/auth/mfa/totp/")
+
+    lines = list(AuditEntry.objects.filter(action__startswith="mfa.").order_by("at"))
+    told = ["mfa.enabled", "mfa.recovery_codes_made", "mfa.recovery_code_used", "mfa.disabled"]
+    assert [line.action for line in lines] == told
+    assert {(line.actor_id, line.actor_kind) for line in lines} == {(member.user.pk, "person")}
+
+
 @pytest.mark.parametrize("language", ["en", "sw"])
 @pytest.mark.parametrize("change", ["enabled", "disabled", "reset", "recovery_codes", "recovery_code_used"])
 def test_every_change_is_told_by_mail_in_the_persons_language(change, language):

@@ -414,6 +414,8 @@ def test_every_limited_operation_says_so_in_the_schema():
         "auth_change_email",
         "auth_resend_verification",
         "auth_reset_password",
+        "auth_restore_account",
+        "auth_export",
         "auth_request_otp",
         "auth_verify_otp",
         "auth_verify_phone",

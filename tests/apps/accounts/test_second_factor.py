@@ -17,8 +17,9 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from apps.accounts.methods import Method
-from apps.accounts.models import AuthSession, EmailLink, MfaChallenge, TotpSetup, User
+from apps.accounts.models import AuthSession, EmailLink, MfaChallenge, TotpSetup, User, VerificationCode
 from apps.accounts.services import proofs
+from apps.accounts.services.codes import code_of
 from apps.accounts.services.links import reset_password, token_of
 from apps.accounts.services.sessions import end_all_sessions
 from apps.accounts.services.sign_in import begin_sign_in
@@ -26,7 +27,7 @@ from apps.accounts.tasks import purge_sessions_task
 from apps.accounts.tokens import AccessToken
 from config.settings import base
 from core.outbox.models import OutboxEvent
-from tests.factories.accounts import PASSWORD, Member, make_member
+from tests.factories.accounts import PASSWORD, Member, make_member, with_proven_phone
 from tests.factories.factors import Phone, phone_being_set_up, totp, with_second_factor
 from tests.limits import at_once, fresh_address
 
@@ -312,6 +313,19 @@ def test_registering_again_with_the_right_password_is_no_way_around(person, phon
 
     assert told(answer) == (401, "mfa_required")
     assert verify(answer.json()["data"]["challenge"], code=phone.code()).status_code == 200
+
+
+def test_a_code_to_the_phone_is_a_first_factor_like_the_password(person, phone):
+    number = with_proven_phone(person).user.phone
+    first = post("request-otp/", {"phone": number}).json()["data"]["challenge"]
+    texted = code_of(VerificationCode.objects.get(pk=first))
+
+    second = post("verify-otp/", {"challenge": first, "code": texted})
+
+    assert told(second) == (401, "mfa_required")
+    done = verify(second.json()["data"]["challenge"], code=phone.code())
+    assert client_of(done).get("/api/v1/auth/sessions/").json()["data"][0]["methods"] == ["sms", "otp"]
+    assert told(verify(first, code=phone.code(1))) == (401, "mfa_challenge_invalid")
 
 
 def test_a_new_password_needs_no_code_where_the_session_has_one_behind_it(person, phone):
