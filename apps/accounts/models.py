@@ -138,6 +138,7 @@ class AuthSession(BaseModel):
         REUSE = "reuse"
         NEW_PASSWORD = "new_password"  # noqa: S105  a reason
         NEW_FACTOR = "new_factor"
+        NEW_EMAIL = "new_email"
         NEW_PHONE = "new_phone"
         TOO_MANY = "too_many"
         STAFF = "staff"
@@ -221,6 +222,9 @@ class EmailLink(BaseModel):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="email_links")
     purpose = models.CharField(max_length=20, choices=Purpose.choices)
     email = models.EmailField(max_length=254, help_text="Where it was sent, and what it proves.")
+    session = models.ForeignKey(
+        AuthSession, on_delete=models.SET_NULL, null=True, related_name="+", help_text="Where a change was asked for."
+    )
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True)
 

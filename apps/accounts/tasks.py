@@ -9,7 +9,7 @@ from celery import shared_task
 from apps.accounts.services.codes import purge_codes, send_code
 from apps.accounts.services.deletion import erase_account, tell_deletion
 from apps.accounts.services.factors import purge_setups, tell_factors_changed
-from apps.accounts.services.links import issue_reset_link, purge_links, send_link
+from apps.accounts.services.links import issue_reset_link, purge_links, send_link, tell_email_changed
 from apps.accounts.services.passwords import tell_password_changed
 from apps.accounts.services.phones import tell_phone_lost, tell_phone_proven
 from apps.accounts.services.sessions import purge_sessions, tell_refresh_reused
@@ -24,6 +24,10 @@ def send_link_task(*, link_id: str, **_: object) -> None:
 
 def issue_reset_link_task(*, email: str, **_: object) -> None:
     issue_reset_link(email=email)
+
+
+def tell_email_changed_task(*, user_id: str, before: str, **_: object) -> None:
+    tell_email_changed(user_id=UUID(user_id), before=before)
 
 
 def tell_password_changed_task(*, user_id: str, **_: object) -> None:

@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TENANTLESS = {
     "send_link_task": "a link is a person's, whichever tenants they are in",
     "issue_reset_link_task": "a reset is a person's, and nobody is signed in",
+    "tell_email_changed_task": "an address is a person's",
     "tell_password_changed_task": "a password is a person's",
     "tell_refresh_reused_task": "a session is a person's, whichever tenant it is in",
     "tell_deletion_task": "an account is a person's",

@@ -19,8 +19,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.accounts.models import AuthSession, EmailLink, User
-from apps.accounts.selectors import find_user_by_email, has_second_factor, is_email_proven_by_another
+from apps.accounts.selectors import find_user, find_user_by_email, has_second_factor, is_email_proven_by_another
 from apps.accounts.services.passwords import set_password
+from apps.accounts.services.sessions import end_all_sessions
 from apps.accounts.services.step_up import require_proof
 from core.audit.actions import Action
 from core.audit.record import record
@@ -59,7 +60,7 @@ def request_email_change(*, session: AuthSession, email: str, password: str = ""
     somebody else is not told: it shows when the link is followed.
     """
     require_proof(session=session, password=password)
-    _request(session.user, Purpose.CHANGE_EMAIL, email=email.strip().lower())
+    _request(session.user, Purpose.CHANGE_EMAIL, email=email.strip().lower(), session=session)
 
 
 def request_password_reset(*, email: str, client: str) -> None:
@@ -82,11 +83,15 @@ def issue_reset_link(*, email: str) -> None:
         _request(user, Purpose.RESET_PASSWORD, email=user.email)
 
 
-def _request(user: User, purpose: str, *, email: str) -> None:
+def _request(user: User, purpose: str, *, email: str, session: AuthSession | None = None) -> None:
     """A new link replaces the older ones of its purpose."""
     EmailLink.objects.filter(user=user, purpose=purpose, used_at=None).update(used_at=timezone.now())
     link = EmailLink.objects.create(
-        user=user, purpose=purpose, email=email, expires_at=timezone.now() + settings.AUTH_LINK_LIFETIME[purpose]
+        user=user,
+        purpose=purpose,
+        email=email,
+        session=session,
+        expires_at=timezone.now() + settings.AUTH_LINK_LIFETIME[purpose],
     )
     publish("account.link_requested", {"link_id": str(link.pk)})
 
@@ -167,7 +172,10 @@ def purge_links() -> None:
 
 @transaction.atomic
 def verify_email(*, token: str) -> User:
-    """Take a followed link as proof of its address, or `LinkInvalid`. A changed address moves in now."""
+    """Take a followed link as proof of its address, or `LinkInvalid`. A changed address moves in now.
+
+    A change ends every session but the one in which it was asked for, and the old address is told.
+    """
     link = _use(token, Purpose.VERIFY_EMAIL, Purpose.CHANGE_EMAIL)
     user = link.user
     if link.purpose == Purpose.VERIFY_EMAIL and user.email != link.email:
@@ -180,8 +188,23 @@ def verify_email(*, token: str) -> User:
     except IntegrityError:
         raise LinkInvalid from None
     if before != user.email:
+        end_all_sessions(user_id=user.pk, reason=AuthSession.Reason.NEW_EMAIL, but=link.session_id)
+        publish("account.email_changed", {"user_id": str(user.pk), "before": before})
         record(Action.EMAIL_CHANGED, actor=user, target=user, data={"from": before, "to": user.email})
     return user
+
+
+def tell_email_changed(*, user_id: UUID, before: str) -> None:
+    """The notice to the old address: if it was not them, they learn it now."""
+    user = find_user(user_id=user_id)
+    if user is None:
+        return
+    with translation.override(user.language):
+        text = _(
+            "The e-mail address of your account was changed, so this one no longer belongs to it. If this was not you, "
+            "contact us at once."
+        )
+        EmailMessage(_("Your e-mail address was changed"), text, to=[before]).send()
 
 
 @transaction.atomic

@@ -208,14 +208,18 @@ def log_out_everywhere(*, user: User) -> None:
     record(Action.SESSIONS_ENDED, actor=user, target=user)
 
 
-def end_all_sessions(*, user_id: UUID, reason: AuthSession.Reason = AuthSession.Reason.LOGOUT) -> int:
-    """Every session of a person, and every sign-in that waits for a second factor; returns how many sessions.
+def end_all_sessions(
+    *, user_id: UUID, reason: AuthSession.Reason = AuthSession.Reason.LOGOUT, but: UUID | None = None
+) -> int:
+    """Every session of a person but one, and every sign-in that waits for a second factor; returns how many sessions.
 
     Part of another deed, whose audit line says why.
     """
     now = timezone.now()
     MfaChallenge.objects.filter(user_id=user_id, used_at=None).update(used_at=now)
     live = AuthSession.objects.filter(user_id=user_id, revoked_at=None)
+    if but is not None:
+        live = live.exclude(pk=but)
     return live.update(revoked_at=now, revoked_reason=reason)
 
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from apps.accounts.models import AuthSession, EmailLink, User
-from apps.accounts.services.links import issue_reset_link, send_link, token_of
+from apps.accounts.services.links import issue_reset_link, send_link, tell_email_changed, token_of
 from apps.accounts.services.passwords import tell_password_changed
 from apps.accounts.services.sessions import open_session
 from apps.accounts.tasks import purge_sessions_task
@@ -42,6 +42,8 @@ def deliver_mail() -> None:
             issue_reset_link(**event.payload)
         elif event.name == "account.link_requested":
             send_link(**event.payload)
+        elif event.name == "account.email_changed":
+            tell_email_changed(**event.payload)
         elif event.name == "account.password_changed":
             tell_password_changed(**event.payload)
         OutboxEvent.objects.filter(pk=event.pk).update(done_at=datetime.now(UTC))
@@ -260,6 +262,20 @@ def test_an_address_that_was_taken_meanwhile_stays_with_its_owner(member, member
 
     assert response.json()["code"] == "link_invalid"
     assert User.objects.get(pk=member.user.pk).email == member.user.email
+
+
+@pytest.mark.invariant("I44")
+def test_a_new_address_ends_every_other_session_and_the_old_one_is_told(member, member_client):
+    before = member.user.email
+    open_session(user=member.user, transport="body")
+    call(member_client, "change-email", {"email": "new@example.com", "password": PASSWORD})
+    call(APIClient(), "verify-email", {"token": mailed_token()})
+    deliver_mail()
+
+    (live,) = AuthSession.objects.filter(revoked_at=None)
+    assert member_client.get("/api/v1/auth/me/").json()["data"]["email"] == "new@example.com"
+    assert list(AuthSession.objects.exclude(pk=live.pk).values_list("revoked_reason", flat=True)) == ["new_email"]
+    assert (mail.outbox[-1].to, mail.outbox[-1].subject) == ([before], "Your e-mail address was changed")
 
 
 def test_a_new_address_needs_the_password(member, member_client):
