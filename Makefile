@@ -5,12 +5,16 @@ PORT ?= 8000
 WEB_WORKERS ?= 1
 BASE_URL ?= http://127.0.0.1:$(PORT)
 ARGS ?=
-# Processes of the test suite; 0 runs it in one, which starts faster for a few tests.
-TEST_WORKERS ?= 2
+# Processes of the test suite: one more than it has processors to itself, because some mostly wait. 0 runs it in one,
+# which starts faster for a few tests.
+TEST_WORKERS ?= 3
 BIN := $(VENV)/bin
 # uv reads the system's certificates and never downloads an interpreter of its own.
 export UV_SYSTEM_CERTS ?= 1
 export UV_PYTHON_DOWNLOADS ?= never
+# Compiled Python is kept, even where the surroundings say otherwise: the tests start some eighty processes, and each
+# would compile all its libraries anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help run test invariants demo lint format messages docs docs-check image-check lock clean setup-local setup-dev

@@ -16,18 +16,12 @@ from tests.e2e.kits import kit, postgresql_kit, sqlite_kit  # noqa: F401  fixtur
 from tests.factories.accounts import Member, make_member
 from tests.limits import PATIENT, redis_may_take
 
-pytest_plugins = ["tests.figures"]
+pytest_plugins = ["tests.figures", "tests.schedule"]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    _put_stacks_first(items)
     _leave_out_postgresql(config, items)
     _skip_without_browser(items)
-
-
-def _put_stacks_first(items: list[pytest.Item]) -> None:
-    """Tests of whole processes mostly wait: begun first, the rest fits into the time that they leave."""
-    items.sort(key=lambda item: item.get_closest_marker("stack") is None)
 
 
 def _leave_out_postgresql(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from tools.stack import Stack, running_stack
+from tests.e2e.kits import Kit
+from tools.stack import Stack
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 pytestmark = [
@@ -20,10 +20,9 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def kit() -> Iterator[Stack]:
-    with running_stack(leave_out={"beat"}) as stack:
-        yield stack
+@pytest.fixture
+def kit(sqlite_kit: Kit) -> Stack:
+    return sqlite_kit.whole().stack
 
 
 def follow(page: str, kit: Stack, folder: Path) -> list[str]:

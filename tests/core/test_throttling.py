@@ -85,7 +85,8 @@ def test_of_sixty_at_once_exactly_the_limit_is_admitted(store):
 
 
 @needs_redis
-def test_of_sixty_at_once_from_four_processes_exactly_the_limit_is_admitted(ident):
+def test_of_sixty_at_once_from_several_processes_exactly_the_limit_is_admitted(figure, ident):
+    count = figure(quick=2, full=4)
     program = (
         "import sys, django; django.setup()\n"
         "from tests.core.test_throttling import admitted_at_once\n"
@@ -93,19 +94,19 @@ def test_of_sixty_at_once_from_four_processes_exactly_the_limit_is_admitted(iden
         "settings.RATE_LIMITS = {'ten': (10, timedelta(hours=1))}\n"
         "from tests.limits import PATIENT, redis_may_take\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
-        "with redis_may_take(PATIENT): print(admitted_at_once(15, {'ten': sys.argv[1]}))\n"
+        "with redis_may_take(PATIENT): print(admitted_at_once(int(sys.argv[2]), {'ten': sys.argv[1]}))\n"
     )
     env = os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings.test"}
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", program, ident],
+            [sys.executable, "-c", program, ident, str(60 // count)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             env=env,
             cwd=configured.BASE_DIR,
         )
-        for _ in range(4)
+        for _ in range(count)
     ]
     for process in processes:
         assert process.stdout is not None
