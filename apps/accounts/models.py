@@ -222,9 +222,8 @@ class EmailLink(BaseModel):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="email_links")
     purpose = models.CharField(max_length=20, choices=Purpose.choices)
     email = models.EmailField(max_length=254, help_text="Where it was sent, and what it proves.")
-    session = models.ForeignKey(
-        AuthSession, on_delete=models.SET_NULL, null=True, related_name="+", help_text="Where a change was asked for."
-    )
+    # No foreign key: sessions are purged by the million, and must not be looked for here.
+    session_id = models.UUIDField(null=True, help_text="The session in which a change was asked for.")
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True)
 

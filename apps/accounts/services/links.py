@@ -90,7 +90,7 @@ def _request(user: User, purpose: str, *, email: str, session: AuthSession | Non
         user=user,
         purpose=purpose,
         email=email,
-        session=session,
+        session_id=session.pk if session else None,
         expires_at=timezone.now() + settings.AUTH_LINK_LIFETIME[purpose],
     )
     publish("account.link_requested", {"link_id": str(link.pk)})
