@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 from dataclasses import dataclass, replace
 from itertools import count
 from uuid import UUID
@@ -18,6 +19,8 @@ from core.outbox.models import OutboxEvent
 
 PASSWORD = "kahawa-na-chai-7"
 _numbers = count(1)
+# The suite's processes share one Redis: what a test counts against a person must not meet another process's.
+_PROCESS = secrets.token_hex(4)
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,9 @@ def with_proven_phone(member: Member, phone: str = "") -> Member:
 
 def make_member(*, email: str = "", transport: str = "body") -> Member:
     """Register somebody (through the use case, as the API does) and sign them in."""
-    user = register(email=email or f"person{next(_numbers)}@example.com", password=PASSWORD, first_name="Asha")
+    user = register(
+        email=email or f"person{next(_numbers)}.{_PROCESS}@example.com", password=PASSWORD, first_name="Asha"
+    )
     # The mail that registration sends is not what tests of other things are about.
     OutboxEvent.objects.filter(name="account.link_requested").delete()
     principal, tokens = open_session(user=user, transport=transport)
