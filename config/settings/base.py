@@ -5,73 +5,18 @@ Every variable read here is listed in `.env.example`; a test compares the two.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import environ
-from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
-BASE_DIR = Path(__file__).resolve().parent.parent.parent
-VAR_DIR = BASE_DIR / "var"
-
-
-class Env(environ.Env):  # type: ignore[misc]
-    """The environment, in which a variable that is set to nothing is absent: `.env.example` may be copied as it is."""
-
-    @property
-    def ENVIRON(self) -> Mapping[str, str]:  # the library's own name for it
-        return {name: value for name, value in os.environ.items() if value}
-
-
-env = Env()
-# A developer's own .env is for `make run`; the suite sets ENV_FILE to nothing, so that it is the same everywhere.
-if env_file := os.environ.get("ENV_FILE", str(BASE_DIR / ".env")):
-    environ.Env.read_env(env_file)
-
-
-def databases(default: str) -> dict[str, Any]:
-    """The database named by DATABASE_URL, and for the admin the one named by DATABASE_SYSTEM_URL."""
-    found = {"default": _database("DATABASE_URL", default)}
-    if env.str("DATABASE_SYSTEM_URL", default=""):
-        found["system"] = _database("DATABASE_SYSTEM_URL", default) | {"TEST": {"MIRROR": "default"}}
-    return found
-
-
-def _database(variable: str, default: str) -> dict[str, Any]:
-    """The database that `variable` names, with the options that each engine needs to be safe under concurrency."""
-    config: dict[str, Any] = env.db_url_config(env.str(variable, default="") or default)
-    if config["ENGINE"] == "django.db.backends.sqlite3":
-        # IMMEDIATE takes the write lock at BEGIN: a deferred transaction that later wants to write fails at once
-        # with "database is locked", whatever the timeout.
-        config["OPTIONS"] = {
-            "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;",
-        }
-    else:
-        # A persistent connection per thread is the largest single gain there is; the timeouts keep a silent
-        # server from holding a thread for ever.
-        config["CONN_MAX_AGE"] = 60
-        config["CONN_HEALTH_CHECKS"] = True
-        config.setdefault("OPTIONS", {}).update(
-            connect_timeout=3,
-            keepalives_idle=10,
-            keepalives_interval=3,
-            keepalives_count=3,
-            tcp_user_timeout=10_000,
-            options=(
-                f"-c statement_timeout={env.int('DATABASE_STATEMENT_TIMEOUT_MS', default=10_000)}"
-                " -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000"
-            ),
-        )
-    return config
-
+from config.settings.admin import UNFOLD as UNFOLD
+from config.settings.environment import ROOT, env
 
 # --- Django ---------------------------------------------------------------------------------------------------------
+
+BASE_DIR: Path = ROOT
 
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",
@@ -387,8 +332,6 @@ MFA_SETUP_LIFETIME = timedelta(minutes=30)
 MFA_ADAPTER = "apps.accounts.mfa_adapter.MfaAdapter"
 MFA_TOTP_ISSUER = env.str("MFA_ISSUER", default="Faraja")
 MFA_TOTP_TOLERANCE = 1
-ACCOUNT_USER_MODEL_USERNAME_FIELD = None
-ACCOUNT_LOGIN_METHODS, ACCOUNT_SIGNUP_FIELDS = {"email"}, ["email*", "password1*"]
 # Whether staff need a second factor for the admin. Whoever has one is always asked for it.
 ADMIN_REQUIRES_MFA = env.bool("ADMIN_REQUIRES_MFA", default=False)
 
@@ -444,109 +387,11 @@ def social_redirects(*, app: str = "") -> dict[str, str]:
     return {name.strip(): url.strip() for name, _equals, url in found}
 
 
-def oauth_providers(simulators_url: str | None = None) -> dict[str, Any]:
-    """Sign-in providers from the environment: those that have credentials, or half of them (`core.boot` refuses those).
-
-    With `simulators_url` a provider without any of its own is played by the simulator.
-    """
-    found: dict[str, Any] = {}
-    google = {
-        "client_ids": env.list("GOOGLE_CLIENT_IDS", default=[]),
-        "client_secret": env.str("GOOGLE_CLIENT_SECRET", default=""),
-    }
-    if any(google.values()):
-        found["google"] = _google(google, "https://accounts.google.com", None)
-    elif simulators_url is not None:
-        demo = {"client_ids": ["demo-google-web", "demo-google-phone"], "client_secret": "demo-google-secret"}
-        found["google"] = _google(demo, f"{simulators_url}/google", f"{simulators_url}/google")
-
-    github = {
-        "client_id": env.str("GITHUB_CLIENT_ID", default=""),
-        "client_secret": env.str("GITHUB_CLIENT_SECRET", default=""),
-        "web_url": env.str("GITHUB_WEB_URL", default="https://github.com").rstrip("/"),
-        "api_url": env.str("GITHUB_API_URL", default="https://api.github.com").rstrip("/"),
-    }
-    is_local = simulators_url is not None and not (github["client_id"] or github["client_secret"])
-    if is_local:
-        github = {
-            "client_id": "demo-github-client",
-            "client_secret": "demo-github-secret",
-            "web_url": f"{simulators_url}/github",
-            "api_url": f"{simulators_url}/github/api",
-        }
-    if github["client_id"] or github["client_secret"]:
-        found["github"] = {"BACKEND": "services.oauth.providers.github.GitHubSignIn", "OPTIONS": github}
-
-    churchsuite = {
-        "client_id": env.str("CHURCHSUITE_CLIENT_ID", default=""),
-        "client_secret": env.str("CHURCHSUITE_CLIENT_SECRET", default=""),
-        "login_url": env.str("CHURCHSUITE_LOGIN_URL", default="https://login.churchsuite.com").rstrip("/"),
-        "api_url": env.str("CHURCHSUITE_API_URL", default="https://api.churchsuite.com/v2").rstrip("/"),
-        "account": env.str("CHURCHSUITE_ACCOUNT", default=""),
-        "admitted": env.str("CHURCHSUITE_ADMITTED", default=""),
-        "sends_pkce": env.bool("CHURCHSUITE_PKCE", default=True),
-    }
-    is_local = simulators_url is not None and not (churchsuite["client_id"] or churchsuite["client_secret"])
-    if is_local:
-        churchsuite |= {
-            "client_id": "demo-churchsuite-client",
-            "client_secret": "demo-churchsuite-secret",
-            "login_url": f"{simulators_url}/churchsuite",
-            "api_url": f"{simulators_url}/churchsuite/v2",
-        }
-    if churchsuite["client_id"] or churchsuite["client_secret"]:
-        found["churchsuite"] = {
-            "BACKEND": "services.oauth.providers.churchsuite.ChurchSuiteSignIn",
-            "OPTIONS": churchsuite,
-            "OPTIONAL": ("account", "admitted"),
-        }
-    return found
-
-
-def _google(credentials: dict[str, Any], accounts_url: str, local: str | None) -> dict[str, Any]:
-    # https://accounts.google.com/.well-known/openid-configuration
-    return {
-        "BACKEND": "services.oauth.providers.google.GoogleSignIn",
-        "OPTIONS": {
-            **credentials,
-            "authorize_url": f"{accounts_url}/o/oauth2/v2/auth",
-            "token_url": f"{local or 'https://oauth2.googleapis.com'}/token",
-            "userinfo_url": f"{local or 'https://www.googleapis.com'}/oauth2/v2/userinfo",
-            "keys_url": f"{local or 'https://www.googleapis.com'}/oauth2/v3/certs",
-            "issuers": [local] if local else ["https://accounts.google.com", "accounts.google.com"],
-        },
-    }
-
-
 # --- Payments -------------------------------------------------------------------------------------------------------
 
 PAYMENT_EXPIRY = timedelta(minutes=30)
 # Waits before the first questions about an unanswered push; after the last of them the wait grows with age.
 PAYMENT_POLL_SECONDS: list[float] = env.list("PAYMENT_POLL_SECONDS", cast=float, default=[5.0, 10.0, 20.0, 40.0, 60.0])
-
-
-def payment_gateways(simulators_url: str | None = None) -> dict[str, Any]:
-    """Gateways from the environment. With `simulators_url` each address and credential has a local default."""
-
-    def read(name: str, demo: str, *, required: bool = True) -> str:
-        return str(env.str(name, default=demo if simulators_url is not None else "" if not required else env.NOTSET))
-
-    clickpesa_url = f"{simulators_url}/clickpesa/third-parties" if simulators_url is not None else CLICKPESA_LIVE_URL
-    if simulators_url is None and not env.str("CLICKPESA_CLIENT_ID", default=""):
-        return {}
-    return {
-        "clickpesa": {
-            "BACKEND": "services.payments.providers.clickpesa.ClickPesaGateway",
-            "OPTIONS": {
-                "base_url": env.str("CLICKPESA_BASE_URL", default=clickpesa_url),
-                "client_id": read("CLICKPESA_CLIENT_ID", "demo-client"),
-                "api_key": read("CLICKPESA_API_KEY", "demo-api-key"),
-                "checksum_key": read("CLICKPESA_CHECKSUM_KEY", "demo-checksum-key", required=False),
-            },
-            "OPTIONAL": ("checksum_key",),  # without it callbacks are hints; production refuses any other empty option
-            "CALLBACK_TOKEN": read("CLICKPESA_CALLBACK_TOKEN", "demo-clickpesa-callback-token"),
-        }
-    }
 
 
 # --- Messaging ------------------------------------------------------------------------------------------------------
@@ -556,36 +401,6 @@ MESSAGE_SECRETS = "config.message_secrets.SECRETS"
 # A text whose acceptance is uncertain waits this long for a delivery report before it is sent once more.
 SMS_CONFIRM_SECONDS = env.int("SMS_CONFIRM_SECONDS", default=300)
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Faraja <no-reply@faraja.test>")
-
-CLICKPESA_LIVE_URL = "https://api.clickpesa.com/third-parties"
-BEEM_LIVE_SEND_URL = "https://apisms.beem.africa/v1"
-BEEM_LIVE_REPORTS_URL = "https://dlrapi.beem.africa/public/v1"
-
-
-def sms_gateways(simulators_url: str | None = None) -> dict[str, Any]:
-    """SMS gateways from the environment, as `payment_gateways` reads its own."""
-    is_local = simulators_url is not None
-    if not is_local and not env.str("BEEM_API_KEY", default=""):
-        return {}
-    send = f"{simulators_url}/beem/sms/v1" if is_local else BEEM_LIVE_SEND_URL
-    reports = f"{simulators_url}/beem/dlr/public/v1" if is_local else BEEM_LIVE_REPORTS_URL
-    needed: Any = env.NOTSET
-    return {
-        "beem": {
-            "BACKEND": "services.sms.providers.beem.BeemGateway",
-            "OPTIONS": {
-                "send_url": env.str("BEEM_SEND_URL", default=send),
-                "reports_url": env.str("BEEM_REPORTS_URL", default=reports),
-                "api_key": env.str("BEEM_API_KEY", default="demo-key" if is_local else needed),
-                "secret_key": env.str("BEEM_SECRET_KEY", default="demo-secret" if is_local else needed),
-                "sender": env.str("BEEM_SENDER", default="FARAJA" if is_local else needed),
-            },
-            "CALLBACK_TOKEN": env.str(
-                "BEEM_CALLBACK_TOKEN", default="demo-beem-callback-token" if is_local else needed
-            ),
-        }
-    }
-
 
 # --- Logs -----------------------------------------------------------------------------------------------------------
 
@@ -610,63 +425,3 @@ def logging_config(formatter: str) -> dict[str, Any]:
             "httpcore": {"level": "WARNING"},
         },
     }
-
-
-# --- Admin ----------------------------------------------------------------------------------------------------------
-
-
-def _admin_link(title: Any, icon: str, model: str) -> dict[str, Any]:
-    """A line of the sidebar, for those who may see the list."""
-    app, _dot, name = model.partition("_")
-
-    def may_see(request: Any) -> bool:
-        return any(request.user.has_perm(f"{app}.{verb}_{name}") for verb in ("view", "change"))
-
-    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{model}_changelist"), "permission": may_see}
-
-
-UNFOLD = {
-    "SITE_TITLE": "Faraja",
-    "SITE_HEADER": "Faraja",
-    "SITE_SUBHEADER": _("Payments, people and messages"),
-    "SITE_SYMBOL": "payments",
-    "DASHBOARD_CALLBACK": "config.dashboard.add_figures",
-    "SIDEBAR": {
-        "navigation": [
-            {
-                "title": _("Payments"),
-                "items": [
-                    _admin_link(_("Payments"), "payments", "payments_payment"),
-                    _admin_link(_("Attempts"), "sync_alt", "payments_attempt"),
-                    _admin_link(_("Callbacks"), "inbox", "payments_inboxdelivery"),
-                ],
-            },
-            {"title": _("Messages"), "items": [_admin_link(_("Messages"), "sms", "messaging_message")]},
-            {
-                "title": _("People"),
-                "items": [
-                    _admin_link(_("Users"), "person", "accounts_user"),
-                    _admin_link(_("Sessions"), "devices", "accounts_authsession"),
-                    _admin_link(_("Codes"), "pin", "accounts_verificationcode"),
-                    _admin_link(_("Connected accounts"), "link", "socialaccount_socialaccount"),
-                ],
-            },
-            {
-                "title": _("Organisations"),
-                "items": [
-                    _admin_link(_("Organisations"), "apartment", "tenants_tenant"),
-                    _admin_link(_("Memberships"), "group", "tenants_membership"),
-                    _admin_link(_("Invitations"), "mail", "tenants_invitation"),
-                    _admin_link(_("API keys"), "key", "tenants_apikey"),
-                ],
-            },
-            {
-                "title": _("Operation"),
-                "items": [
-                    _admin_link(_("Outbox"), "outbox", "outbox_outboxevent"),
-                    _admin_link(_("Audit log"), "history", "audit_auditentry"),
-                ],
-            },
-        ]
-    },
-}

@@ -1,15 +1,9 @@
 """Production. Refuses to boot on weak settings (`core.boot`); every value comes from the environment."""
 
 from config.settings.base import *  # noqa: F403
-from config.settings.base import (
-    databases,
-    env,
-    logging_config,
-    oauth_providers,
-    payment_gateways,
-    sms_gateways,
-    social_redirects,
-)
+from config.settings.base import logging_config, social_redirects
+from config.settings.environment import databases, env
+from config.settings.providers import oauth_providers, payment_gateways, sms_gateways
 from core.boot import refuse_weak_settings
 
 DEBUG = env.bool("DEBUG", default=False)

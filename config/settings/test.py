@@ -1,8 +1,8 @@
 """The suite: as development, on whichever database and Redis the run was given, with cheap password hashes."""
 
-from config.settings.base import env
 from config.settings.dev import *  # noqa: F403
-from config.settings.dev import DATABASES, RATE_LIMITS, VAR_DIR
+from config.settings.dev import DATABASES, RATE_LIMITS
+from config.settings.environment import VAR_DIR, env
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # A file, as in real life: SQLite's in-memory database locks whole tables between threads.

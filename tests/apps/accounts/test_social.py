@@ -24,7 +24,7 @@ from apps.accounts.models import AuthSession, EmailLink, SocialFlow, User
 from apps.accounts.services.social import tell_social_change
 from apps.accounts.services.social_flows import purge_social_flows
 from apps.tenants.models import Membership
-from config.settings import base
+from config.settings.providers import oauth_providers
 from core.outbox.models import OutboxEvent
 from services.oauth.base import SocialProviderUnavailable
 from services.oauth.id_tokens import KeySet
@@ -49,7 +49,7 @@ def providers() -> Iterator[Simulator]:
 
 @pytest.fixture(autouse=True)
 def _simulated(settings, providers):
-    settings.OAUTH_PROVIDERS = base.oauth_providers(providers.url)
+    settings.OAUTH_PROVIDERS = oauth_providers(providers.url)
 
 
 def refusal(response) -> tuple[int, str]:
@@ -354,7 +354,7 @@ def test_a_provider_that_is_away_is_a_503_for_the_phone_and_a_code_for_the_page(
     away = refused_url()
     traveller = Traveller()
     callback = traveller.agree(traveller.start().json()["data"]["authorize_url"])
-    settings.OAUTH_PROVIDERS = base.oauth_providers(away)
+    settings.OAUTH_PROVIDERS = oauth_providers(away)
 
     assert refusal(hand_over(token)) == (503, UNAVAILABLE)
     assert query_of(traveller.come_back(callback))["error"] == UNAVAILABLE

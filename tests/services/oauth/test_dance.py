@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from config.settings import base
+from config.settings.providers import oauth_providers
 from services.oauth.base import Identity, SocialProviderUnavailable, SocialSignInFailed
 from services.oauth.providers.churchsuite import ChurchSuiteSignIn
 from services.oauth.providers.github import GitHubSignIn
@@ -116,7 +117,7 @@ def test_churchsuite_can_do_without_pkce_and_be_told_the_church():
 
 
 def test_each_provider_stands_alone_in_the_environment(monkeypatch):
-    assert base.oauth_providers() == {}
+    assert oauth_providers() == {}
     for name, value in (
         ("GITHUB_CLIENT_ID", "id"),
         ("GITHUB_CLIENT_SECRET", "s"),
@@ -124,9 +125,9 @@ def test_each_provider_stands_alone_in_the_environment(monkeypatch):
     ):
         monkeypatch.setenv(name, value)
 
-    assert base.oauth_providers()["github"]["OPTIONS"]["web_url"] == "https://git.x"
-    assert set(base.oauth_providers()) == {"github"}
-    local = base.oauth_providers("http://127.0.0.1:8001")
+    assert oauth_providers()["github"]["OPTIONS"]["web_url"] == "https://git.x"
+    assert set(oauth_providers()) == {"github"}
+    local = oauth_providers("http://127.0.0.1:8001")
     assert local["github"]["OPTIONS"]["client_id"] == "id", "one's own credentials go to the real provider"
     assert local["google"]["OPTIONS"]["issuers"] == ["http://127.0.0.1:8001/google"]
 

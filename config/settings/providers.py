@@ -1,0 +1,137 @@
+"""Providers from the environment: gateways for payments and texts, and those through whom people sign in.
+
+With the address of the simulators each has local defaults.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from config.settings.environment import env
+
+CLICKPESA_LIVE_URL = "https://api.clickpesa.com/third-parties"
+BEEM_LIVE_SEND_URL = "https://apisms.beem.africa/v1"
+BEEM_LIVE_REPORTS_URL = "https://dlrapi.beem.africa/public/v1"
+
+
+def payment_gateways(simulators_url: str | None = None) -> dict[str, Any]:
+    """Gateways from the environment. With `simulators_url` each address and credential has a local default."""
+
+    def read(name: str, demo: str, *, required: bool = True) -> str:
+        return str(env.str(name, default=demo if simulators_url is not None else "" if not required else env.NOTSET))
+
+    clickpesa_url = f"{simulators_url}/clickpesa/third-parties" if simulators_url is not None else CLICKPESA_LIVE_URL
+    if simulators_url is None and not env.str("CLICKPESA_CLIENT_ID", default=""):
+        return {}
+    return {
+        "clickpesa": {
+            "BACKEND": "services.payments.providers.clickpesa.ClickPesaGateway",
+            "OPTIONS": {
+                "base_url": env.str("CLICKPESA_BASE_URL", default=clickpesa_url),
+                "client_id": read("CLICKPESA_CLIENT_ID", "demo-client"),
+                "api_key": read("CLICKPESA_API_KEY", "demo-api-key"),
+                "checksum_key": read("CLICKPESA_CHECKSUM_KEY", "demo-checksum-key", required=False),
+            },
+            "OPTIONAL": ("checksum_key",),  # without it callbacks are hints; production refuses any other empty option
+            "CALLBACK_TOKEN": read("CLICKPESA_CALLBACK_TOKEN", "demo-clickpesa-callback-token"),
+        }
+    }
+
+
+def sms_gateways(simulators_url: str | None = None) -> dict[str, Any]:
+    """SMS gateways from the environment, as `payment_gateways` reads its own."""
+    is_local = simulators_url is not None
+    if not is_local and not env.str("BEEM_API_KEY", default=""):
+        return {}
+    send = f"{simulators_url}/beem/sms/v1" if is_local else BEEM_LIVE_SEND_URL
+    reports = f"{simulators_url}/beem/dlr/public/v1" if is_local else BEEM_LIVE_REPORTS_URL
+    needed: Any = env.NOTSET
+    return {
+        "beem": {
+            "BACKEND": "services.sms.providers.beem.BeemGateway",
+            "OPTIONS": {
+                "send_url": env.str("BEEM_SEND_URL", default=send),
+                "reports_url": env.str("BEEM_REPORTS_URL", default=reports),
+                "api_key": env.str("BEEM_API_KEY", default="demo-key" if is_local else needed),
+                "secret_key": env.str("BEEM_SECRET_KEY", default="demo-secret" if is_local else needed),
+                "sender": env.str("BEEM_SENDER", default="FARAJA" if is_local else needed),
+            },
+            "CALLBACK_TOKEN": env.str(
+                "BEEM_CALLBACK_TOKEN", default="demo-beem-callback-token" if is_local else needed
+            ),
+        }
+    }
+
+
+def oauth_providers(simulators_url: str | None = None) -> dict[str, Any]:
+    """Sign-in providers from the environment: those that have credentials, or half of them (`core.boot` refuses those).
+
+    With `simulators_url` a provider without any of its own is played by the simulator.
+    """
+    found: dict[str, Any] = {}
+    google = {
+        "client_ids": env.list("GOOGLE_CLIENT_IDS", default=[]),
+        "client_secret": env.str("GOOGLE_CLIENT_SECRET", default=""),
+    }
+    if any(google.values()):
+        found["google"] = _google(google, "https://accounts.google.com", None)
+    elif simulators_url is not None:
+        demo = {"client_ids": ["demo-google-web", "demo-google-phone"], "client_secret": "demo-google-secret"}
+        found["google"] = _google(demo, f"{simulators_url}/google", f"{simulators_url}/google")
+
+    github = {
+        "client_id": env.str("GITHUB_CLIENT_ID", default=""),
+        "client_secret": env.str("GITHUB_CLIENT_SECRET", default=""),
+        "web_url": env.str("GITHUB_WEB_URL", default="https://github.com").rstrip("/"),
+        "api_url": env.str("GITHUB_API_URL", default="https://api.github.com").rstrip("/"),
+    }
+    is_local = simulators_url is not None and not (github["client_id"] or github["client_secret"])
+    if is_local:
+        github = {
+            "client_id": "demo-github-client",
+            "client_secret": "demo-github-secret",
+            "web_url": f"{simulators_url}/github",
+            "api_url": f"{simulators_url}/github/api",
+        }
+    if github["client_id"] or github["client_secret"]:
+        found["github"] = {"BACKEND": "services.oauth.providers.github.GitHubSignIn", "OPTIONS": github}
+
+    churchsuite = {
+        "client_id": env.str("CHURCHSUITE_CLIENT_ID", default=""),
+        "client_secret": env.str("CHURCHSUITE_CLIENT_SECRET", default=""),
+        "login_url": env.str("CHURCHSUITE_LOGIN_URL", default="https://login.churchsuite.com").rstrip("/"),
+        "api_url": env.str("CHURCHSUITE_API_URL", default="https://api.churchsuite.com/v2").rstrip("/"),
+        "account": env.str("CHURCHSUITE_ACCOUNT", default=""),
+        "admitted": env.str("CHURCHSUITE_ADMITTED", default=""),
+        "sends_pkce": env.bool("CHURCHSUITE_PKCE", default=True),
+    }
+    is_local = simulators_url is not None and not (churchsuite["client_id"] or churchsuite["client_secret"])
+    if is_local:
+        churchsuite |= {
+            "client_id": "demo-churchsuite-client",
+            "client_secret": "demo-churchsuite-secret",
+            "login_url": f"{simulators_url}/churchsuite",
+            "api_url": f"{simulators_url}/churchsuite/v2",
+        }
+    if churchsuite["client_id"] or churchsuite["client_secret"]:
+        found["churchsuite"] = {
+            "BACKEND": "services.oauth.providers.churchsuite.ChurchSuiteSignIn",
+            "OPTIONS": churchsuite,
+            "OPTIONAL": ("account", "admitted"),
+        }
+    return found
+
+
+def _google(credentials: dict[str, Any], accounts_url: str, local: str | None) -> dict[str, Any]:
+    # https://accounts.google.com/.well-known/openid-configuration
+    return {
+        "BACKEND": "services.oauth.providers.google.GoogleSignIn",
+        "OPTIONS": {
+            **credentials,
+            "authorize_url": f"{accounts_url}/o/oauth2/v2/auth",
+            "token_url": f"{local or 'https://oauth2.googleapis.com'}/token",
+            "userinfo_url": f"{local or 'https://www.googleapis.com'}/oauth2/v2/userinfo",
+            "keys_url": f"{local or 'https://www.googleapis.com'}/oauth2/v3/certs",
+            "issuers": [local] if local else ["https://accounts.google.com", "accounts.google.com"],
+        },
+    }
