@@ -16,16 +16,16 @@ from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
-from django.core.mail import EmailMessage
 from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone, translation
+from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import AuthSession, EmailLink, MfaChallenge, TotpSetup, User, VerificationCode
-from apps.accounts.selectors import find_user, subject_of
+from apps.accounts.selectors import subject_of
 from apps.accounts.services.accounts import InvalidCredentials, find_by_credentials
+from apps.accounts.services.notices import Wording, send_notice
 from apps.accounts.services.sessions import AccountInactive, end_all_sessions
 from apps.accounts.services.step_up import ReauthenticationRequired, require_recent_authentication
 from apps.tenants.services.deletion import SoleOwner, lock_tenants_of, refuse_sole_owner
@@ -81,10 +81,10 @@ def restore_account(*, email: str, password: str, client: str) -> None:
 
 def tell_deletion(*, user_id: UUID) -> None:
     """The notice, with the date: if it was not them, they can still take it back."""
-    user = find_user(user_id=user_id)
-    if user is None or user.deletion_due_at is None:
-        return
-    with translation.override(user.language):
+
+    def wording(user: User) -> Wording | None:
+        if user.deletion_due_at is None:
+            return None
         text = _(
             "Your account will be deleted on %(date)s. Until then you can keep it: open this link and sign in.\n\n"
             "%(url)s\n\nIf you did not ask for this, do so at once, choose a new password and contact us."
@@ -93,7 +93,9 @@ def tell_deletion(*, user_id: UUID) -> None:
             "date": date_format(timezone.localtime(user.deletion_due_at), "DATE_FORMAT"),
             "url": f"{settings.FRONTEND_URL}/restore-account",
         }
-        EmailMessage(_("Your account will be deleted"), text % told, to=[user.email]).send()
+        return _("Your account will be deleted"), text % told
+
+    send_notice(user_id=user_id, wording=wording)
 
 
 @transaction.atomic

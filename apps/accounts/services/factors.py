@@ -14,15 +14,15 @@ from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from allauth.mfa.utils import decrypt, encrypt
 from django.conf import settings
-from django.core.mail import EmailMessage
 from django.db import transaction
-from django.utils import timezone, translation
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.accounts.methods import Method
 from apps.accounts.models import AuthSession, TotpSetup, User
-from apps.accounts.selectors import Principal, find_user, has_second_factor, summarise_factors
+from apps.accounts.selectors import Principal, has_second_factor, summarise_factors
+from apps.accounts.services.notices import Wording, send_notice
 from apps.accounts.services.proofs import Change, MfaCodeInvalid, MfaNotEnabled, lock_person, step_of, tell
 from apps.accounts.services.sessions import continue_session, end_all_sessions, require_alive
 from apps.accounts.services.step_up import require_recent_authentication
@@ -202,13 +202,13 @@ def _changed(person: User, change: Change) -> None:
 
 def tell_factors_changed(*, user_id: UUID, change: str) -> None:
     """The notice: if it was not them, they learn it now."""
-    user = find_user(user_id=user_id)
-    if user is None:
-        return
-    with translation.override(user.language):
+
+    def wording(user: User) -> Wording:
         subject, text = _wording(Change(change), summarise_factors(user=user).recovery_codes_left)
         warning = _("If this was not you, choose a new password at once and contact us.")
-        EmailMessage(subject, f"{text} {warning}", to=[user.email]).send()
+        return subject, f"{text} {warning}"
+
+    send_notice(user_id=user_id, wording=wording)
 
 
 def _wording(change: Change, codes_left: int) -> tuple[str, str]:

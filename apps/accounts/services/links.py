@@ -19,13 +19,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.accounts.models import AuthSession, EmailLink, User
-from apps.accounts.selectors import find_user, find_user_by_email, has_second_factor, is_email_proven_by_another
+from apps.accounts.selectors import find_user_by_email, has_second_factor, is_email_proven_by_another
+from apps.accounts.services.notices import Wording, send_notice
 from apps.accounts.services.passwords import set_password
 from apps.accounts.services.sessions import end_all_sessions
 from apps.accounts.services.step_up import require_proof
 from core.audit.actions import Action
 from core.audit.record import record
-from core.derived import derive
+from core.derived import derive, row_named_in
 from core.exceptions import RuleViolated
 from core.outbox.publisher import publish
 from core.purge import delete_in_batches
@@ -152,10 +153,7 @@ def _signature(link_id: UUID) -> str:
 
 def _use(token: str, *purposes: str) -> EmailLink:
     """The live link behind a token, spent by this call: of two simultaneous uses one wins. Or `LinkInvalid`."""
-    try:
-        link_id = UUID(hex=token[:32])
-    except ValueError:
-        raise LinkInvalid from None
+    link_id = row_named_in(token)
     if not hmac.compare_digest(token[32:].encode(), _signature(link_id).encode()):
         raise LinkInvalid
     now = timezone.now()
@@ -196,15 +194,15 @@ def verify_email(*, token: str) -> User:
 
 def tell_email_changed(*, user_id: UUID, before: str) -> None:
     """The notice to the old address: if it was not them, they learn it now."""
-    user = find_user(user_id=user_id)
-    if user is None:
-        return
-    with translation.override(user.language):
+
+    def wording(_user: User) -> Wording:
         text = _(
             "The e-mail address of your account was changed, so this one no longer belongs to it. If this was not you, "
             "contact us at once."
         )
-        EmailMessage(_("Your e-mail address was changed"), text, to=[before]).send()
+        return _("Your e-mail address was changed"), text
+
+    send_notice(user_id=user_id, wording=wording, to=before)
 
 
 @transaction.atomic

@@ -6,14 +6,12 @@ from uuid import UUID
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.core.mail import EmailMessage
 from django.db import transaction
-from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.accounts.models import AuthSession, User
-from apps.accounts.selectors import find_user
+from apps.accounts.services.notices import Wording, send_notice
 from apps.accounts.services.sessions import end_all_sessions
 from core.audit.actions import Action
 from core.audit.record import record
@@ -68,9 +66,9 @@ def set_password(*, user: User, password: str, field: str = "password") -> None:
 
 def tell_password_changed(*, user_id: UUID) -> None:
     """The notice: if it was not them, they learn it now."""
-    user = find_user(user_id=user_id)
-    if user is None:
-        return
-    with translation.override(user.language):
+
+    def wording(_user: User) -> Wording:
         text = _("The password of your account was changed. If this was not you, reset it at once and contact us.")
-        EmailMessage(_("Your password was changed"), text, to=[user.email]).send()
+        return _("Your password was changed"), text
+
+    send_notice(user_id=user_id, wording=wording)

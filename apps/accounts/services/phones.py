@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.core.mail import EmailMessage
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone, translation
@@ -17,8 +16,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.accounts.models import AuthSession, User, VerificationCode
-from apps.accounts.selectors import Principal, find_user
+from apps.accounts.selectors import Principal
 from apps.accounts.services.codes import OtpInvalid, guess_code, request_code
+from apps.accounts.services.notices import send_notice
 from apps.accounts.services.sessions import continue_session, end_all_sessions, require_alive
 from apps.accounts.services.step_up import require_proof
 from apps.accounts.tokens import TokenPair
@@ -140,8 +140,4 @@ def tell_phone_lost(*, user_id: UUID) -> None:
 
 
 def _tell(user_id: UUID, subject: object, text: object) -> None:
-    user = find_user(user_id=user_id)
-    if user is None:
-        return
-    with translation.override(user.language):
-        EmailMessage(str(subject), str(text), to=[user.email]).send()
+    send_notice(user_id=user_id, wording=lambda _user: (str(subject), str(text)))

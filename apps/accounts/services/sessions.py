@@ -13,16 +13,16 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.core.mail import EmailMessage
 from django.db import transaction
 from django.db.models import F, Value
 from django.db.models.functions import Least
-from django.utils import timezone, translation
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.accounts.models import AuthSession, MfaChallenge, User
-from apps.accounts.selectors import Principal, find_principal, find_user
+from apps.accounts.selectors import Principal, find_principal
+from apps.accounts.services.notices import Wording, send_notice
 from apps.accounts.tokens import Claims, SessionExpired, TokenExpired, TokenInvalid, TokenPair, mint
 from apps.tenants.selectors.tenants import find_first_tenant, get_my_tenant
 from core.audit.actions import Action
@@ -252,15 +252,15 @@ def _end_replayed(session: AuthSession, *, behind: int) -> None:
 
 def tell_refresh_reused(*, user_id: UUID) -> None:
     """The notice: their own old client, or somebody with a copy. They know which."""
-    user = find_user(user_id=user_id)
-    if user is None:
-        return
-    with translation.override(user.language):
+
+    def wording(_user: User) -> Wording:
         text = _(
             "An old sign-in token of your account was used again, so that session was ended for your safety. If you "
             "see anything that you did not do, change your password and contact us."
         )
-        EmailMessage(_("A session of yours was ended"), text, to=[user.email]).send()
+        return _("A session of yours was ended"), text
+
+    send_notice(user_id=user_id, wording=wording)
 
 
 def _principal(session_id: UUID) -> Principal:

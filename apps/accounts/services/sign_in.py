@@ -22,7 +22,7 @@ from apps.accounts.selectors import Principal, has_second_factor, summarise_fact
 from apps.accounts.services.proofs import count_code_guess, lock_person, prove_factor
 from apps.accounts.services.sessions import AccountInactive, open_session
 from apps.accounts.tokens import TokenPair
-from core.derived import derive
+from core.derived import derive, row_named_in
 from core.exceptions import NotAuthenticated
 from core.purge import delete_in_batches
 
@@ -102,11 +102,7 @@ def get_challenge(*, token: str, transport: str = "") -> MfaChallenge:
 
     `transport` is how the client says its tokens will travel, when it says so: as chosen in the first step.
     """
-    try:
-        challenge_id = UUID(hex=token[:32])
-    except ValueError:
-        raise MfaChallengeInvalid from None
-    challenge = MfaChallenge.objects.select_related("user").filter(pk=challenge_id).first()
+    challenge = MfaChallenge.objects.select_related("user").filter(pk=row_named_in(token)).first()
     if challenge is None or not hmac.compare_digest(token.encode(), token_of(challenge, challenge.user).encode()):
         raise MfaChallengeInvalid
     if not challenge.user.is_active:

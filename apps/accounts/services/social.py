@@ -9,19 +9,19 @@ from __future__ import annotations
 from uuid import UUID
 
 from allauth.socialaccount.models import SocialAccount
-from django.core.mail import EmailMessage
 from django.db import IntegrityError, transaction
-from django.utils import timezone, translation
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.accounts.models import AuthSession, User
-from apps.accounts.selectors import LinkedAccount, describe_account, find_proven_holder, find_user, list_linked_accounts
+from apps.accounts.selectors import LinkedAccount, describe_account, find_proven_holder, list_linked_accounts
+from apps.accounts.services.accounts import store_with_tenant
 from apps.accounts.services.links import request_verification
+from apps.accounts.services.notices import Wording, send_notice
 from apps.accounts.services.sessions import AccountInactive
 from apps.accounts.services.social_flows import continue_flow, redeem_code
 from apps.accounts.services.step_up import require_recent_authentication
-from apps.tenants.services.tenants import create_tenant
 from core.audit.actions import Action
 from core.audit.record import record
 from core.exceptions import Conflict, NotFound, RuleViolated
@@ -134,11 +134,9 @@ def _create(identity: Identity, address: str, language: str) -> User | None:
     )
     user.set_unusable_password()
     try:
-        with transaction.atomic():
-            user.save()
+        store_with_tenant(user)
     except IntegrityError:
         return None
-    create_tenant(name=user.get_full_name() or user.email, owner_id=user.pk)
     request_verification(user=user)
     return user
 
@@ -179,11 +177,9 @@ def unlink(*, session: AuthSession, account_id: UUID) -> None:
 
 def tell_social_change(*, user_id: UUID, provider: str, is_linked: bool) -> None:
     """The notice: if it was not them, they learn it now."""
-    user = find_user(user_id=user_id)
-    if user is None:
-        return
     name = next((each.name for each in list_sign_in_providers() if each.code == provider), provider)
-    with translation.override(user.language):
+
+    def wording(_user: User) -> Wording:
         if is_linked:
             subject = _("Another way to sign in to your account")
             text = _(
@@ -193,7 +189,9 @@ def tell_social_change(*, user_id: UUID, provider: str, is_linked: bool) -> None
         else:
             subject = _("A way to sign in was removed from your account")
             text = _("You can no longer sign in with %(provider)s. If this was not you, contact us at once.")
-        EmailMessage(subject, text % {"provider": name}, to=[user.email]).send()
+        return subject, text % {"provider": name}
+
+    send_notice(user_id=user_id, wording=wording)
 
 
 def _find_account(identity: Identity) -> SocialAccount | None:

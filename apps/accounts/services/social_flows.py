@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import SocialFlow
-from core.derived import derive
+from core.derived import derive, row_named_in
 from core.exceptions import DomainError, RuleViolated
 from core.purge import delete_in_batches
 from core.throttling.limits import spend
@@ -227,10 +227,7 @@ def _code(flow: SocialFlow) -> str:
 
 def _find(token: str, expected: Callable[[SocialFlow], str]) -> SocialFlow | None:
     """The flow of which `token` is the `expected` state or code, or None."""
-    try:
-        flow = SocialFlow.objects.filter(pk=UUID(hex=token[:32])).first()
-    except ValueError:
-        return None
+    flow = SocialFlow.objects.filter(pk=row_named_in(token)).first()
     is_ours = flow is not None and hmac.compare_digest(token.encode(), expected(flow).encode())
     return flow if is_ours else None
 

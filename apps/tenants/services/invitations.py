@@ -22,7 +22,7 @@ from apps.tenants.models import Invitation, Membership, Tenant
 from apps.tenants.services.members import AdminsOnly, lock_tenant
 from core.audit.actions import Action
 from core.audit.record import record
-from core.derived import derive
+from core.derived import derive, row_named_in
 from core.exceptions import Conflict, NotFound, RuleViolated
 from core.tenancy import current_tenant_id, tenant_atomic
 
@@ -144,14 +144,10 @@ def _get_open(invitation_id: UUID) -> Invitation:
 
 def _find_by_token(token: str) -> Invitation | None:
     """The invitation whose newest token this is, in whatever state."""
-    try:
-        invitation_id = UUID(hex=token[:32])
-    except ValueError:
-        return None
-    invitation = Invitation.objects.filter(pk=invitation_id).first()
+    invitation = Invitation.objects.filter(pk=row_named_in(token)).first()
     if invitation is None:
         return None
-    right = invitation_token(invitation_id=invitation_id, sends=invitation.sends)
+    right = invitation_token(invitation_id=invitation.pk, sends=invitation.sends)
     return invitation if hmac.compare_digest(token.encode(), right.encode()) else None
 
 
