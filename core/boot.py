@@ -52,7 +52,8 @@ def weaknesses(settings: Mapping[str, Any]) -> Iterator[str]:
     for kind in ("PAYMENT_GATEWAYS", "SMS_GATEWAYS"):
         for code, config in settings[kind].items():
             yield from _option_weaknesses(code, config)
-            yield from _callback_weaknesses(code, config["CALLBACK_TOKEN"])
+            if config.get("CREDENTIALS", {}) is not None:  # None: only tenants have accounts there
+                yield from _callback_weaknesses(code, config["CALLBACK_TOKEN"])
     for code, config in settings.get("OAUTH_PROVIDERS", {}).items():
         yield from _option_weaknesses(code, config)
     yield from _redirect_weaknesses(settings.get("SOCIAL_REDIRECTS", {}))
@@ -98,7 +99,7 @@ def _sealing_weaknesses(settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _option_weaknesses(code: str, config: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in config["OPTIONS"].items():
+    for name, value in (config["OPTIONS"] | (config.get("CREDENTIALS") or {})).items():
         variable = f"{code}_{name}".upper()
         if name.endswith("url"):
             if urlsplit(value).scheme != "https":

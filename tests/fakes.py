@@ -13,9 +13,11 @@ from django.test import override_settings
 from services.http import Delivery
 from services.payments.base import (
     Capability,
+    ChargeId,
     ChargeRequest,
     ChargeResult,
-    PaymentEvent,
+    Credential,
+    GatewayEvent,
     PaymentGateway,
     Trust,
 )
@@ -31,13 +33,14 @@ class ScriptedGateway(PaymentGateway):
     name: ClassVar[str] = "Scripted"
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.PUSH, Capability.QUERY})
     currencies: ClassVar[frozenset[str]] = frozenset({"TZS", "USD"})
+    credentials: ClassVar[tuple[Credential, ...]] = ()
 
     def __init__(self, *, is_signed: bool = True) -> None:
         self.is_signed = is_signed
         self.charges: list[Any] = []
         self.queries: list[Any] = []
         self.calls: list[tuple[str, str]] = []
-        self.events: list[PaymentEvent] = []
+        self.events: list[GatewayEvent] = []
 
     @property
     def trust(self) -> Trust:
@@ -49,8 +52,11 @@ class ScriptedGateway(PaymentGateway):
     def charge(self, request: ChargeRequest) -> ChargeResult:
         return self._answer("charge", request.reference, self.charges)
 
-    def query(self, reference: str) -> ChargeResult:
-        return self._answer("query", reference, self.queries)
+    def query(self, charge: ChargeId) -> ChargeResult:
+        return self._answer("query", charge.reference, self.queries)
+
+    def probe(self) -> None:
+        pass
 
     def _answer(self, call: str, reference: str, script: list[Any]) -> ChargeResult:
         self.calls.append((call, reference))
@@ -63,7 +69,7 @@ class ScriptedGateway(PaymentGateway):
     def verify(self, delivery: Delivery) -> None:
         pass
 
-    def parse(self, delivery: Delivery) -> list[PaymentEvent]:
+    def parse(self, delivery: Delivery) -> list[GatewayEvent]:
         return self.events
 
 
@@ -76,7 +82,12 @@ class IdempotentScriptedGateway(ScriptedGateway):
 @contextmanager
 def scripted_gateway(kind: type[ScriptedGateway] = ScriptedGateway, **options: Any) -> Iterator[ScriptedGateway]:
     """Install a scripted gateway as `scripted` for the block."""
-    config = {"BACKEND": f"{kind.__module__}.{kind.__qualname__}", "OPTIONS": options, "CALLBACK_TOKEN": "t" * 22}
+    config = {
+        "BACKEND": f"{kind.__module__}.{kind.__qualname__}",
+        "OPTIONS": options,
+        "CREDENTIALS": {},
+        "CALLBACK_TOKEN": "t" * 22,
+    }
     with override_settings(PAYMENT_GATEWAYS={"scripted": config}):
         gateway = get_gateway("scripted")
         assert isinstance(gateway, ScriptedGateway)

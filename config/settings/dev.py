@@ -5,7 +5,8 @@ from datetime import timedelta
 from config.settings.base import *  # noqa: F403
 from config.settings.base import RATE_LIMITS, logging_config, social_redirects
 from config.settings.environment import VAR_DIR, databases, env
-from config.settings.providers import oauth_providers, payment_gateways, sms_gateways
+from config.settings.payment_gateways import payment_gateways
+from config.settings.providers import oauth_providers, sms_gateways
 
 DEBUG = False  # errors are the envelope here as in production; tracebacks stand in the log
 SECRET_KEY = env.str("SECRET_KEY", default="insecure-development-secret-key-never-used-in-production")

@@ -1,4 +1,4 @@
-"""Providers from the environment: gateways for payments and texts, and those through whom people sign in.
+"""Providers from the environment: gateways for texts, and those through whom people sign in.
 
 With the address of the simulators each has local defaults.
 """
@@ -9,33 +9,8 @@ from typing import Any
 
 from config.settings.environment import env
 
-CLICKPESA_LIVE_URL = "https://api.clickpesa.com/third-parties"
 BEEM_LIVE_SEND_URL = "https://apisms.beem.africa/v1"
 BEEM_LIVE_REPORTS_URL = "https://dlrapi.beem.africa/public/v1"
-
-
-def payment_gateways(simulators_url: str | None = None) -> dict[str, Any]:
-    """Gateways from the environment. With `simulators_url` each address and credential has a local default."""
-
-    def read(name: str, demo: str, *, required: bool = True) -> str:
-        return str(env.str(name, default=demo if simulators_url is not None else "" if not required else env.NOTSET))
-
-    clickpesa_url = f"{simulators_url}/clickpesa/third-parties" if simulators_url is not None else CLICKPESA_LIVE_URL
-    if simulators_url is None and not env.str("CLICKPESA_CLIENT_ID", default=""):
-        return {}
-    return {
-        "clickpesa": {
-            "BACKEND": "services.payments.providers.clickpesa.ClickPesaGateway",
-            "OPTIONS": {
-                "base_url": env.str("CLICKPESA_BASE_URL", default=clickpesa_url),
-                "client_id": read("CLICKPESA_CLIENT_ID", "demo-client"),
-                "api_key": read("CLICKPESA_API_KEY", "demo-api-key"),
-                "checksum_key": read("CLICKPESA_CHECKSUM_KEY", "demo-checksum-key", required=False),
-            },
-            "OPTIONAL": ("checksum_key",),  # without it callbacks are hints; production refuses any other empty option
-            "CALLBACK_TOKEN": read("CLICKPESA_CALLBACK_TOKEN", "demo-clickpesa-callback-token"),
-        }
-    }
 
 
 def sms_gateways(simulators_url: str | None = None) -> dict[str, Any]:

@@ -146,7 +146,7 @@ def answering(person: Member) -> dict[str, str]:
 
 def signed(news: dict[str, Any]) -> dict[str, Any]:
     """A ClickPesa callback that this installation believes."""
-    key = settings.PAYMENT_GATEWAYS["clickpesa"]["OPTIONS"]["checksum_key"]
+    key = settings.PAYMENT_GATEWAYS["clickpesa"]["CREDENTIALS"]["checksum_key"]
     return {**news, "checksum": canonical_checksum(news, key)}
 
 

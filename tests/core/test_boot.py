@@ -31,7 +31,8 @@ STRONG: dict[str, Any] = {
     "FRONTEND_URL": "https://app.example.org",
     "PAYMENT_GATEWAYS": {
         "clickpesa": {
-            "OPTIONS": {"base_url": "https://api.clickpesa.com/third-parties", "client_id": "ID1", "api_key": "SK1"},
+            "OPTIONS": {"base_url": "https://api.clickpesa.com/third-parties"},
+            "CREDENTIALS": {"client_id": "ID1", "api_key": "SK1"},
             "CALLBACK_TOKEN": TOKEN,
         }
     },
@@ -77,7 +78,7 @@ def test_strong_settings_have_no_weakness():
 
 
 def test_an_option_that_may_be_empty_says_so_itself():
-    settings = changed("PAYMENT_GATEWAYS.clickpesa.OPTIONS.checksum_key", "")
+    settings = changed("PAYMENT_GATEWAYS.clickpesa.CREDENTIALS.checksum_key", "")
     assert len(list(weaknesses(settings))) == 1
 
     settings["PAYMENT_GATEWAYS"]["clickpesa"]["OPTIONAL"] = ("checksum_key",)
@@ -108,8 +109,8 @@ def test_an_option_that_may_be_empty_says_so_itself():
         ("CRASH_POINTS_ENABLED", True, "CRASH_AT"),
         ("PAYMENT_GATEWAYS.clickpesa.OPTIONS.base_url", "http://127.0.0.1:8001/clickpesa", "CLICKPESA_BASE_URL"),
         ("PAYMENT_GATEWAYS.clickpesa.OPTIONS.base_url", "", "CLICKPESA_BASE_URL"),
-        ("PAYMENT_GATEWAYS.clickpesa.OPTIONS.api_key", "demo-api-key", "CLICKPESA_API_KEY"),
-        ("PAYMENT_GATEWAYS.clickpesa.OPTIONS.api_key", "", "CLICKPESA_API_KEY"),
+        ("PAYMENT_GATEWAYS.clickpesa.CREDENTIALS.api_key", "demo-api-key", "CLICKPESA_API_KEY"),
+        ("PAYMENT_GATEWAYS.clickpesa.CREDENTIALS.api_key", "", "CLICKPESA_API_KEY"),
         ("SMS_GATEWAYS.beem.OPTIONS.sender", "", "BEEM_SENDER"),
         ("PAYMENT_GATEWAYS.clickpesa.CALLBACK_TOKEN", "", "CLICKPESA_CALLBACK_TOKEN"),
         ("PAYMENT_GATEWAYS.clickpesa.CALLBACK_TOKEN", TOKEN[:21], "CLICKPESA_CALLBACK_TOKEN"),

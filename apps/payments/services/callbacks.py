@@ -25,8 +25,7 @@ from core.outbox.publisher import publish
 from core.outbox.relay import RetryLater
 from core.tenancy import tenant_scope, tenant_transaction
 from services.http import Delivery
-from services.payments.base import PaymentEvent as GatewayEvent
-from services.payments.base import Trust, WebhookRejected
+from services.payments.base import ChargeResult, GatewayEvent, Trust, WebhookRejected
 from services.payments.registry import get_gateway
 
 CALLBACK_REFUSALS = (NotFound, WebhookRejected)
@@ -70,6 +69,8 @@ def process_callback(*, delivery_id: UUID) -> None:
     outcome = "not about a payment"
     for event in gateway.parse(Delivery(body=bytes(stored.body), headers=stored.headers)):
         route = find_attempt_reference(gateway=stored.gateway, reference=event.reference)
+        if not isinstance(event.result, ChargeResult):
+            continue
         if route is None:
             outcome = _wait_for_owner(stored)
             continue

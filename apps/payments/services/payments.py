@@ -40,6 +40,7 @@ from core.tenancy import current_tenant_id, tenant_atomic, tenant_transaction
 from services.http import GatewayUnavailable, OutcomeUnknown
 from services.payments.base import (
     Capability,
+    ChargeId,
     ChargeNotFound,
     ChargeRequest,
     ChargeResult,
@@ -194,7 +195,7 @@ def ask_gateway(*, attempt_id: UUID) -> None:
         if attempt.status == AttemptStatus.UNKNOWN and attempt.payment.status == PaymentStatus.PROCESSING:
             result = _find_out(gateway, request)
         else:
-            result = gateway.query(attempt.reference)
+            result = gateway.query(ChargeId(reference=attempt.reference))
     except ChargeNotFound:
         return  # not a failure: gateways know a fresh charge a moment later
     record_charge(attempt_id=attempt_id, source=Observation.Source.POLL, result=result)
@@ -221,7 +222,7 @@ def _find_out(gateway: PaymentGateway, request: ChargeRequest) -> ChargeResult:
     Only where the gateway refuses a second charge under one reference is the same one sent again.
     """
     try:
-        return gateway.query(request.reference)
+        return gateway.query(ChargeId(reference=request.reference))
     except ChargeNotFound:
         if Capability.IDEMPOTENT_CHARGE in gateway.capabilities:
             return gateway.charge(request)

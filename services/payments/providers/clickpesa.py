@@ -27,13 +27,17 @@ from services.http import (
 from services.options import required
 from services.payments.base import (
     Capability,
+    ChargeId,
     ChargeNotFound,
     ChargeRequest,
     ChargeResult,
     ChargeStatus,
+    Credential,
     CurrencyNotSupported,
+    GatewayEvent,
     GatewayRefused,
-    PaymentEvent,
+    Method,
+    MethodNotSupported,
     PaymentGateway,
     PhoneNotSupported,
     Trust,
@@ -79,6 +83,11 @@ class ClickPesaGateway(PaymentGateway):
     # A reference is spent by its first push: the second answers 409, and is answered here with the first one's state.
     capabilities = frozenset({Capability.PUSH, Capability.QUERY, Capability.IDEMPOTENT_CHARGE})
     currencies = frozenset({"TZS"})
+    credentials = (
+        Credential("client_id", is_secret=False),
+        Credential("api_key"),
+        Credential("checksum_key", is_required=False),
+    )
 
     def __init__(
         self, *, base_url: str, client_id: str, api_key: str, checksum_key: str = "", read_timeout: float = 20.0
@@ -107,6 +116,8 @@ class ClickPesaGateway(PaymentGateway):
 
         A reference that ClickPesa would not take is a mistake of ours and raises `ValueError`.
         """
+        if request.method is not Method.PUSH:
+            raise MethodNotSupported
         if request.money.currency not in self.currencies:
             raise CurrencyNotSupported
         if not MOBILE.fullmatch(request.phone):
@@ -131,11 +142,12 @@ class ClickPesaGateway(PaymentGateway):
             raise OutcomeUnknown  # JSON, but nothing about a payment
         return result
 
-    def query(self, reference: str) -> ChargeResult:
-        """The payment under `reference`: a paid one if there is any, else the newest.
+    def query(self, charge: ChargeId) -> ChargeResult:
+        """The payment under our reference: a paid one if there is any, else the newest.
 
         Raises `ChargeNotFound`, `GatewayUnavailable` (also for answers that make no sense) or `GatewayRefused`.
         """
+        reference = charge.reference
         _check_reference(reference)
         answer = self._call("GET", "/payments/{reference}", path_values={"reference": reference})
         if answer.status == 404:
@@ -170,6 +182,10 @@ class ClickPesaGateway(PaymentGateway):
             if isinstance(item, dict) and isinstance(item.get("name"), str) and item.get("status") == "AVAILABLE"
         )
 
+    def probe(self) -> None:
+        """Fetch a token. Raises `GatewayUnavailable` or `GatewayRefused`."""
+        self._fresh_token(stale=self._token)
+
     def verify(self, delivery: Delivery) -> None:
         """Raise `WebhookRejected` unless the body's checksum is right (no key: unless it is a JSON object).
 
@@ -188,7 +204,7 @@ class ClickPesaGateway(PaymentGateway):
         if not any(hmac.compare_digest(right, claim) for right in expected for claim in offered):
             raise WebhookRejected
 
-    def parse(self, delivery: Delivery) -> list[PaymentEvent]:
+    def parse(self, delivery: Delivery) -> list[GatewayEvent]:
         """The payment news in a delivery; an empty list for payouts and deposits. Raises `WebhookRejected` on junk."""
         body = _read_object(delivery)
         # The failure event has been seen with `eventType` (ClickPesa docs, 2025).
@@ -206,7 +222,7 @@ class ClickPesaGateway(PaymentGateway):
         key = f"{event}:{result.provider_reference or reference}:{status}"
         if not IDENTIFIER.fullmatch(reference) or not re.fullmatch(r"[ -~]{1,200}", key):
             raise WebhookRejected
-        return [PaymentEvent(key=key, reference=reference, result=result)]
+        return [GatewayEvent(key=key, reference=reference, result=result)]
 
     def _wish(self, request: ChargeRequest) -> dict[str, str]:
         self.check(request)
@@ -220,7 +236,7 @@ class ClickPesaGateway(PaymentGateway):
 
     def _already_charged(self, reference: str) -> ChargeResult:
         try:
-            return self.query(reference)
+            return self.query(ChargeId(reference=reference))
         except (ChargeNotFound, GatewayUnavailable, GatewayRefused):
             # The reference is spent, so a charge exists, whatever the question's answer (docs: a new payment may be
             # missing for a moment). "Unavailable" would say that none does.

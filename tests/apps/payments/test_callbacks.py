@@ -15,7 +15,7 @@ from core.money import Money
 from core.outbox.models import OutboxEvent
 from core.outbox.relay import RetryLater
 from core.tenancy import outside_tenants
-from services.payments.base import ChargeResult, ChargeStatus, PaymentEvent
+from services.payments.base import ChargeResult, ChargeStatus, GatewayEvent
 from services.payments.providers.clickpesa_checksum import canonical_checksum
 from tests.factories.payments import make_payment, only_attempt
 from tests.fakes import scripted_gateway
@@ -39,7 +39,7 @@ def news(reference: str, **changes: str) -> dict:
 
 
 def signed(body: dict) -> bytes:
-    key = settings.PAYMENT_GATEWAYS["clickpesa"]["OPTIONS"]["checksum_key"]
+    key = settings.PAYMENT_GATEWAYS["clickpesa"]["CREDENTIALS"]["checksum_key"]
     return json.dumps(body | {"checksum": canonical_checksum(body, key), "checksumMethod": "canonical"}).encode()
 
 
@@ -135,7 +135,7 @@ def test_an_unsigned_gateways_news_only_makes_us_ask(client, in_tenant):
     with scripted_gateway(is_signed=False) as gateway:
         payment = make_payment(in_tenant, gateway="scripted")
         reference = only_attempt(payment).reference
-        gateway.events = [PaymentEvent(key="k", reference=reference, result=PAID)]
+        gateway.events = [GatewayEvent(key="k", reference=reference, result=PAID)]
         gateway.queries = [ChargeResult(status=ChargeStatus.PENDING)]
         client.post(f"/api/v1/webhooks/scripted/{'t' * 22}/", b"COMPLETED, honestly", content_type="text/plain")
 

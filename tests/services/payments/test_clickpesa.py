@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from core.money import AmountNotRepresentable, Money
 from services.http import Delivery, GatewayUnavailable, OutcomeUnknown
 from services.payments.base import (
+    ChargeId,
     ChargeNotFound,
     ChargeRequest,
     ChargeStatus,
@@ -33,6 +34,7 @@ from tests.services import wire
 OPTIONS = wire.load("clickpesa", "case")["options"]
 KEY = OPTIONS["checksum_key"]
 REFERENCE = "ORD2026000123"
+CHARGE = ChargeId(reference=REFERENCE)
 REQUEST = ChargeRequest(reference=REFERENCE, money=Money(1_500_000, "TZS"), phone="+255712345678")
 TOKEN, PUSH = wire.exchanges("clickpesa", "charge_pending")
 [_token, QUERY] = wire.exchanges("clickpesa", "query_paid")
@@ -146,7 +148,7 @@ def test_a_reference_it_would_not_take_is_our_mistake(reference):
     with pytest.raises(ValueError, match="1 to 20"):
         gateway.charge(replace(REQUEST, reference=reference))
     with pytest.raises(ValueError, match="1 to 20"):
-        gateway.query(reference)
+        gateway.query(ChargeId(reference=reference))
 
 
 # --- The token ---
@@ -154,7 +156,7 @@ def test_a_reference_it_would_not_take_is_our_mistake(reference):
 
 def test_one_token_serves_many_calls_from_many_threads():
     with clickpesa(TOKEN, *[QUERY] * 16) as gateway, ThreadPoolExecutor(8) as pool:
-        results = list(pool.map(gateway.query, [REFERENCE] * 16))
+        results = list(pool.map(gateway.query, [CHARGE] * 16))
 
     assert {result.status for result in results} == {ChargeStatus.PAID}
 
@@ -164,18 +166,18 @@ def test_a_token_is_renewed_before_it_ends(monkeypatch):
     monkeypatch.setattr("services.payments.providers.clickpesa.monotonic", lambda: now[0])
 
     with clickpesa(TOKEN, QUERY, QUERY, TOKEN, QUERY) as gateway:
-        gateway.query(REFERENCE)
+        gateway.query(CHARGE)
         now[0] += 50 * 60 - 1
-        gateway.query(REFERENCE)
+        gateway.query(CHARGE)
         now[0] += 1
-        gateway.query(REFERENCE)
+        gateway.query(CHARGE)
 
 
 def test_a_token_without_its_prefix_gets_one():
     bare = tokened(200, {"success": True, "token": "eyJhbGciOi.demo.token"})
 
     with clickpesa(bare, QUERY) as gateway:
-        assert gateway.query(REFERENCE).status is ChargeStatus.PAID
+        assert gateway.query(CHARGE).status is ChargeStatus.PAID
 
 
 @pytest.mark.parametrize("exchange", [PUSH, QUERY], ids=["charge", "query"])
@@ -185,7 +187,7 @@ def test_an_expired_token_is_renewed_once_and_the_call_repeated(exchange):
     with clickpesa(
         TOKEN, answered(exchange, 401, {"message": "Unauthorized"}), renewed, with_token(exchange, "Bearer second")
     ) as gateway:
-        result = gateway.charge(REQUEST) if exchange is PUSH else gateway.query(REFERENCE)
+        result = gateway.charge(REQUEST) if exchange is PUSH else gateway.query(CHARGE)
 
     assert result.money == REQUEST.money
 
@@ -197,7 +199,7 @@ def test_a_second_401_means_that_the_credentials_are_bad(exchange):
 
     played = clickpesa(TOKEN, refused, renewed, with_token(refused, "Bearer second"))
     with played as gateway, pytest.raises(GatewayRefused, match="credentials") as caught:
-        gateway.charge(REQUEST) if exchange is PUSH else gateway.query(REFERENCE)
+        gateway.charge(REQUEST) if exchange is PUSH else gateway.query(CHARGE)
 
     assert (caught.value.reason, caught.value.detail) == ("credentials", "Unauthorized")
 
@@ -255,7 +257,7 @@ def test_threads_that_meet_an_expired_token_together_share_the_renewal():
 
     with wire.listening(handler) as url, ThreadPoolExecutor(4) as pool:
         gateway = ClickPesaGateway(base_url=url + "/third-parties", **OPTIONS)
-        results = list(pool.map(gateway.query, [REFERENCE] * 4))
+        results = list(pool.map(gateway.query, [CHARGE] * 4))
 
     assert {result.status for result in results} == {ChargeStatus.PAID}
     assert issued == ["Bearer 1", "Bearer 2"]
@@ -284,7 +286,7 @@ def test_each_word_has_one_meaning_everywhere(word, status):
     body = {**PUSH["answer"]["json"], "status": word, "message": "Because"}
 
     with clickpesa(TOKEN, answered(PUSH, 200, body), answered(QUERY, 200, [body])) as gateway:
-        charged, asked = gateway.charge(REQUEST), gateway.query(REFERENCE)
+        charged, asked = gateway.charge(REQUEST), gateway.query(CHARGE)
     [told] = gateway.read_webhook(Delivery(body=signed({"event": "PAYMENT RECEIVED", "data": body})))
 
     assert charged == asked == told.result
@@ -396,12 +398,12 @@ def at(minute: int, status: str, **more: Any) -> dict[str, Any]:
 )
 def test_of_several_payments_a_paid_one_of_ours_wins_and_else_the_newest(found, winner):
     with clickpesa(TOKEN, answered(QUERY, 200, found)) as gateway:
-        assert gateway.query(REFERENCE).provider_reference == winner
+        assert gateway.query(CHARGE).provider_reference == winner
 
 
 def test_an_empty_list_is_not_found():
     with clickpesa(TOKEN, answered(QUERY, 200, [])) as gateway, pytest.raises(ChargeNotFound):
-        gateway.query(REFERENCE)
+        gateway.query(CHARGE)
 
 
 @pytest.mark.parametrize(
@@ -419,7 +421,7 @@ def test_an_empty_list_is_not_found():
 )
 def test_an_answer_about_something_else_does_not_say_that_ours_was_never_made(status, body):
     with clickpesa(TOKEN, answered(QUERY, status, body)) as gateway, pytest.raises(GatewayUnavailable):
-        gateway.query(REFERENCE)
+        gateway.query(CHARGE)
 
 
 @pytest.mark.parametrize(
@@ -443,7 +445,7 @@ def test_an_amount_is_read_exactly_or_not_at_all(amount, currency, money):
     text = json.dumps([payment]).replace('"AMOUNT"', amount)
 
     with clickpesa(TOKEN, answered(QUERY, 200, text)) as gateway:
-        assert gateway.query(REFERENCE).money == money
+        assert gateway.query(CHARGE).money == money
 
 
 def test_a_preview_names_the_operators_that_are_open():

@@ -16,6 +16,7 @@ from core.money import Money
 from services.http import Delivery, GatewayUnavailable, OutcomeUnknown
 from services.payments.base import (
     Capability,
+    ChargeId,
     ChargeNotFound,
     ChargeRequest,
     ChargeStatus,
@@ -122,7 +123,7 @@ def test_a_provider_that_cannot_be_reached_is_unavailable(provider):
     with pytest.raises(GatewayUnavailable):
         gateway.charge(provider.request)
     with pytest.raises(GatewayUnavailable):
-        gateway.query(provider.request.reference)
+        gateway.query(ChargeId(reference=provider.request.reference))
 
 
 @pytest.mark.parametrize("recording", ["charge_server_error", "charge_unreadable", "charge_hang_up"])
@@ -142,7 +143,7 @@ def test_charging_one_reference_twice_is_answered_with_the_first_charge(provider
     ("recording", "status"), [("query_paid", ChargeStatus.PAID), ("query_declined", ChargeStatus.DECLINED)]
 )
 def test_a_question_is_answered_in_our_words(provider, recording, status):
-    result = provider.gateway(recording).query(provider.request.reference)
+    result = provider.gateway(recording).query(ChargeId(reference=provider.request.reference))
 
     assert result.status is status
     assert result.provider_reference
@@ -154,13 +155,13 @@ def test_a_question_is_answered_in_our_words(provider, recording, status):
 
 def test_a_reference_nobody_knows_is_not_found(provider):
     with pytest.raises(ChargeNotFound):
-        provider.gateway("query_unknown").query(provider.request.reference)
+        provider.gateway("query_unknown").query(ChargeId(reference=provider.request.reference))
 
 
 @pytest.mark.parametrize("recording", ["query_server_error", "query_hang_up"])
 def test_silence_after_a_question_is_only_unavailable(provider, recording):
     with pytest.raises(GatewayUnavailable):
-        provider.gateway(recording).query(provider.request.reference)
+        provider.gateway(recording).query(ChargeId(reference=provider.request.reference))
 
 
 @pytest.mark.parametrize("name", ["webhook_paid", "webhook_declined"])
