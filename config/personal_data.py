@@ -12,7 +12,7 @@ from apps.accounts.selectors import (
 from apps.accounts.services.deletion import redact_person
 from apps.messaging.selectors import export_messages
 from apps.messaging.services.deletion import erase_messages
-from apps.payments.selectors import export_payments
+from apps.payments.selectors.payments import export_payments
 from apps.tenants.selectors.exports import export_api_keys, export_invitations, export_memberships
 from apps.tenants.services.deletion import erase_from_tenants
 from core.personal_data import PersonalData

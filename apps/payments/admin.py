@@ -11,7 +11,8 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from apps.payments.derivation import PaymentStatus
-from apps.payments.models import Attempt, InboxDelivery, Observation, Payment, PaymentEvent
+from apps.payments.models.inbox import InboxDelivery
+from apps.payments.models.payments import Attempt, Observation, Payment, PaymentEvent
 from core.admin import TenantAdmin, TenantInline
 
 COLOURS = {

@@ -17,13 +17,19 @@ from core.money import Money
 
 
 class AttemptStatus(TextChoices):
-    """One try at one gateway. `expired` is our own opinion; the gateway's later word outranks it."""
+    """One try at one gateway. `expired` and `cancelled` may be our own opinion; the gateway's word outranks it.
+
+    `claimed`: news of a payment that nobody can confirm (`Trust.TOKEN`); a person's word outranks it either way.
+    """
 
     QUEUED = "queued"
     SUBMITTING = "submitting"
     UNKNOWN = "unknown"
     PENDING = "pending"
+    REQUIRES_ACTION = "requires_action"
     EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    CLAIMED = "claimed"
     FAILED = "failed"
     SETTLED = "settled"
 
@@ -33,10 +39,19 @@ class PaymentStatus(TextChoices):
 
     CREATED = "created"
     PROCESSING = "processing"
+    REQUIRES_ACTION = "requires_action"
     SETTLED = "settled"
     FAILED = "failed"
+    CANCELLED = "cancelled"
     EXPIRED = "expired"
     REVIEW = "review"
+
+
+class ReviewDecision(TextChoices):
+    """What a person decided about money that is not the amount asked for."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
 
 
 RANK: Final = {
@@ -44,38 +59,61 @@ RANK: Final = {
     AttemptStatus.SUBMITTING: 10,
     AttemptStatus.UNKNOWN: 20,
     AttemptStatus.PENDING: 30,
+    AttemptStatus.REQUIRES_ACTION: 35,
     AttemptStatus.EXPIRED: 40,
+    AttemptStatus.CANCELLED: 45,
+    AttemptStatus.CLAIMED: 48,
     AttemptStatus.FAILED: 50,
     AttemptStatus.SETTLED: 90,
 }
 IN_FLIGHT: Final = frozenset(
-    {AttemptStatus.QUEUED, AttemptStatus.SUBMITTING, AttemptStatus.UNKNOWN, AttemptStatus.PENDING}
+    {
+        AttemptStatus.QUEUED,
+        AttemptStatus.SUBMITTING,
+        AttemptStatus.UNKNOWN,
+        AttemptStatus.PENDING,
+        AttemptStatus.REQUIRES_ACTION,
+    }
 )
-# The gateway itself has said how it ended; nothing more is worth asking.
-ANSWERED: Final = frozenset({AttemptStatus.FAILED, AttemptStatus.SETTLED})
+# How a charge can end at the gateway.
+ENDS: Final = frozenset({AttemptStatus.EXPIRED, AttemptStatus.CANCELLED, AttemptStatus.FAILED, AttemptStatus.SETTLED})
 
+_ANY_END = {
+    PaymentStatus.SETTLED,
+    PaymentStatus.FAILED,
+    PaymentStatus.CANCELLED,
+    PaymentStatus.EXPIRED,
+    PaymentStatus.REVIEW,
+}
 ALLOWED: Final = {
-    PaymentStatus.CREATED: {PaymentStatus.PROCESSING, PaymentStatus.EXPIRED},
-    PaymentStatus.PROCESSING: {
+    PaymentStatus.CREATED: {PaymentStatus.PROCESSING, PaymentStatus.CANCELLED, PaymentStatus.EXPIRED},
+    PaymentStatus.PROCESSING: {PaymentStatus.REQUIRES_ACTION, *_ANY_END},
+    PaymentStatus.REQUIRES_ACTION: {PaymentStatus.PROCESSING, *_ANY_END},
+    # A new attempt, or late news: a gateway's word is more precise than our "expired", and money always wins.
+    PaymentStatus.FAILED: {
+        PaymentStatus.PROCESSING,
+        PaymentStatus.CANCELLED,
         PaymentStatus.SETTLED,
-        PaymentStatus.FAILED,
-        PaymentStatus.EXPIRED,
         PaymentStatus.REVIEW,
     },
-    PaymentStatus.FAILED: {PaymentStatus.PROCESSING, PaymentStatus.SETTLED, PaymentStatus.REVIEW},
-    # Late news only: a gateway that says "failed" after our own "expired" is more precise, and money always wins.
-    PaymentStatus.EXPIRED: {PaymentStatus.SETTLED, PaymentStatus.REVIEW, PaymentStatus.FAILED},
-    PaymentStatus.REVIEW: {PaymentStatus.SETTLED},
+    PaymentStatus.EXPIRED: {PaymentStatus.PROCESSING, *_ANY_END} - {PaymentStatus.EXPIRED},
+    PaymentStatus.CANCELLED: {PaymentStatus.FAILED, PaymentStatus.SETTLED, PaymentStatus.REVIEW},
+    # A claim that turns out to be none leaves whatever the other attempts say.
+    PaymentStatus.REVIEW: {PaymentStatus.PROCESSING, PaymentStatus.REQUIRES_ACTION, *_ANY_END} - {PaymentStatus.REVIEW},
     PaymentStatus.SETTLED: set(),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One observation, as far as deciding goes. `money` None: the news named no amount."""
+    """One observation, as far as deciding goes. `money` None: the news named no amount.
+
+    `is_own`: our opinion, not the gateway's word and not a person's.
+    """
 
     status: AttemptStatus
     money: Money | None = None
+    is_own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +123,8 @@ class AttemptView:
     status: AttemptStatus
     paid: frozenset[Money]  # every amount that was ever reported as paid
     is_amount_missing: bool = False  # a success that named no amount
+    is_answered: bool = False  # the gateway has said how it ended: nothing more is worth asking
+    number: int = 1
 
     def is_good(self, asked: Money) -> bool:
         """Paid, and a report of exactly the asked amount is among the reports."""
@@ -103,7 +143,7 @@ class Outcome:
     anomalies: frozenset[str]
 
 
-def derive_attempt(own_mark: AttemptStatus, observations: Iterable[Seen]) -> AttemptView:
+def derive_attempt(own_mark: AttemptStatus, observations: Iterable[Seen], *, number: int = 1) -> AttemptView:
     """The attempt's view from our own mark (queued or submitting) and everything that was observed."""
     seen = list(observations)
     status = max([own_mark, *(each.status for each in seen)], key=RANK.__getitem__)
@@ -112,30 +152,50 @@ def derive_attempt(own_mark: AttemptStatus, observations: Iterable[Seen]) -> Att
         status,
         frozenset(each.money for each in settled if each.money is not None),
         is_amount_missing=any(each.money is None for each in settled),
+        is_answered=any(each.status in ENDS and not each.is_own for each in seen),
+        number=number,
     )
 
 
-def derive_payment(asked: Money, attempts: Sequence[AttemptView]) -> Outcome:
-    """The payment's status and anomalies from its attempts; the order of attempts does not matter."""
+def derive_payment(
+    asked: Money, attempts: Sequence[AttemptView], *, is_cancel_asked: bool = False, decision: str = ""
+) -> Outcome:
+    """The payment's status and anomalies from its attempts, whose order does not matter.
+
+    `is_cancel_asked`: the merchant wants no more of it; `decision`: a person's `ReviewDecision`, or nothing yet.
+    """
     good = [attempt for attempt in attempts if attempt.is_good(asked)]
     odd = [attempt for attempt in attempts if attempt.is_odd(asked)]
+    claimed = [attempt for attempt in attempts if attempt.status is AttemptStatus.CLAIMED]
     anomalies = set()
     if len(good) + len(odd) > 1:
         anomalies.add("duplicate_capture")
     if odd:
         anomalies.add("amount_mismatch")
+    if claimed:
+        anomalies.add("unconfirmed_payment")
     if any(len(attempt.paid) > 1 for attempt in attempts):
         anomalies.add("conflicting_amounts")
-    return Outcome(_status(attempts, is_good=bool(good), is_odd=bool(odd)), frozenset(anomalies))
+    if good or (odd and decision == ReviewDecision.ACCEPTED):
+        status = PaymentStatus.SETTLED
+    elif claimed or (odd and decision != ReviewDecision.REJECTED):
+        status = PaymentStatus.REVIEW
+    else:
+        status = _unpaid_status(attempts, is_cancel_asked=is_cancel_asked, is_rejected=bool(odd))
+    return Outcome(status, frozenset(anomalies))
 
 
-def _status(attempts: Sequence[AttemptView], *, is_good: bool, is_odd: bool) -> PaymentStatus:
-    if is_good:
-        return PaymentStatus.SETTLED
-    if is_odd:
-        return PaymentStatus.REVIEW
-    if any(attempt.status in IN_FLIGHT for attempt in attempts):
-        return PaymentStatus.PROCESSING
-    if any(attempt.status is AttemptStatus.EXPIRED for attempt in attempts):
-        return PaymentStatus.EXPIRED
-    return PaymentStatus.FAILED if attempts else PaymentStatus.CREATED
+def _unpaid_status(attempts: Sequence[AttemptView], *, is_cancel_asked: bool, is_rejected: bool) -> PaymentStatus:
+    in_flight = [attempt for attempt in attempts if attempt.status in IN_FLIGHT]
+    if in_flight:
+        waits = all(attempt.status is AttemptStatus.REQUIRES_ACTION for attempt in in_flight)
+        return PaymentStatus.REQUIRES_ACTION if waits else PaymentStatus.PROCESSING
+    if is_rejected:
+        return PaymentStatus.FAILED
+    if is_cancel_asked:
+        return PaymentStatus.CANCELLED
+    if not attempts:
+        return PaymentStatus.CREATED
+    ended = {AttemptStatus.CANCELLED: PaymentStatus.CANCELLED, AttemptStatus.EXPIRED: PaymentStatus.EXPIRED}
+    last = max(attempts, key=lambda attempt: attempt.number)
+    return ended.get(last.status, PaymentStatus.FAILED)

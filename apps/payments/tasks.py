@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from apps.payments.services.attempts import poll_attempt, submit_attempt
 from apps.payments.services.callbacks import process_callback
-from apps.payments.services.payments import expire_payment, poll_attempt, submit_attempt
+from apps.payments.services.payments import expire_payment
 
 
 def submit_attempt_task(*, attempt_id: str, **_: object) -> None:

@@ -1,9 +1,9 @@
 from django.urls import path
 
-from apps.payments import views
+from apps.payments.views import callbacks, payments
 
 urlpatterns = [
-    path("payments/", views.PaymentListView.as_view()),
-    path("payments/<uuid:payment_id>/", views.PaymentDetailView.as_view()),
-    path("webhooks/<slug:gateway>/<slug:token>/", views.GatewayCallbackView.as_view()),
+    path("payments/", payments.PaymentListView.as_view()),
+    path("payments/<uuid:payment_id>/", payments.PaymentDetailView.as_view()),
+    path("webhooks/<slug:gateway>/<slug:token>/", callbacks.GatewayCallbackView.as_view()),
 ]

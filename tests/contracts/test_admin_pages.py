@@ -18,7 +18,8 @@ from apps.accounts.services.codes import request_login_code
 from apps.messaging.models import DeliveryReport, Message
 from apps.messaging.services.messages import queue_message
 from apps.messaging.services.receipts import send_receipt
-from apps.payments.models import Attempt, InboxDelivery, Observation
+from apps.payments.models.inbox import InboxDelivery
+from apps.payments.models.payments import Attempt, Observation
 from apps.payments.services.payments import expire_payment
 from apps.tenants.models import ApiKey
 from core.audit.actions import Action

@@ -14,8 +14,8 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.accounts.authentication import SessionTokenAuthentication
-from apps.payments import selectors as payment_selectors
-from apps.payments.models import Payment
+from apps.payments.models.payments import Payment
+from apps.payments.selectors import payments as payment_selectors
 from apps.tenants.models import Membership
 from apps.tenants.views import members as member_views
 from core.database_roles import tenant_tables

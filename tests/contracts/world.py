@@ -6,7 +6,7 @@ Whoever works in the other tenant must never see the canary, nor an id of a row 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -18,7 +18,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.payments.services.payments import record_charge
+from apps.payments.services.attempts import record_charge
 from apps.tenants.models import Membership, Tenant
 from core.money import Money
 from core.tenancy import TenantModel, tenant_scope, tenant_transaction
@@ -31,11 +31,18 @@ CANARY = "zq7kanari"
 
 # Models of ours whose rows are nobody's, and why.
 NOBODYS = {
+    "payments.GatewayHealth": "how a gateway answers; nothing about anybody's payments",
     "accounts.SocialFlow": "somebody on their way to a sign-in provider, stored before it is known who",
-    "payments.InboxDelivery": "a provider's words, stored before it is known whose they are",
 }
 # Models whose rows the database lets nobody change: a row with canaries is inserted.
-APPEND_ONLY = {"payments.Observation", "payments.PaymentEvent"}
+APPEND_ONLY = {"payments.Observation", "payments.PaymentEvent", "payments.LedgerLine"}
+# Rows are of one subject, or go to one recipient: one row is made for each of these ways to leave columns empty.
+LEFT_EMPTY: dict[str, list[set[str]]] = {
+    "payments.Observation": [{"refund_id", "payout_id"}],
+    "payments.PaymentEvent": [{"payout_id"}],
+    "payments.LedgerLine": [{"payout_id"}],
+    "payments.Payout": [{"phone"}, {"bank_account"}],
+}
 
 _numbers = count(1)
 
@@ -139,7 +146,8 @@ def _plant(model: type[models.Model], world: World) -> None:
     """Canaries into every text of their rows; a row of canaries where there is none, or none that may be changed."""
     rows = list(rows_of(model, world.theirs.tenant_id))
     if not rows or model._meta.label in APPEND_ONLY:
-        build(model, world).save(force_insert=True)
+        for left_empty in LEFT_EMPTY.get(model._meta.label, [set()]):
+            build(model, world, left_empty).save(force_insert=True)
     if model._meta.label in APPEND_ONLY:
         return
     for row in rows:
@@ -167,11 +175,11 @@ def canary_for(column: Any) -> Any:
     return f"{text}@example.com" if isinstance(column, models.EmailField) else text
 
 
-def build(model: Any, world: World) -> Any:
+def build(model: Any, world: World, left_empty: Container[str] = ()) -> Any:
     """A row of theirs, made from the model alone. Where that fails, give the model a factory and a maker."""
     row = model()
     for column in model._meta.concrete_fields:
-        if column.primary_key or column.attname == "tenant_id":
+        if column.primary_key or column.attname == "tenant_id" or column.attname in left_empty:
             continue
         if column.is_relation:
             known = rows_of(column.related_model, world.theirs.tenant_id).first()
@@ -191,6 +199,8 @@ def build(model: Any, world: World) -> Any:
             setattr(row, column.attname, next(_numbers) + 1_000)
         elif isinstance(column, models.DateTimeField):
             setattr(row, column.attname, timezone.now())
+        elif isinstance(column, models.DateField):
+            setattr(row, column.attname, timezone.now().date())
         elif isinstance(column, models.BinaryField):
             setattr(row, column.attname, CANARY.encode())
     if any(column.attname == "tenant_id" for column in model._meta.concrete_fields):

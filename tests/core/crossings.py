@@ -10,7 +10,7 @@ from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.payments.models import Payment
+from apps.payments.models.payments import Payment
 from core.exceptions import RuleViolated
 from core.response_wrapper import success_response
 from core.tenancy import current_tenant_id, find_current_tenant_id, tenant_transaction

@@ -305,7 +305,7 @@ def test_a_callbacks_secret_is_in_no_log(client, lines, kind, monkeypatch):
     from django.db import OperationalError
 
     from apps.messaging import views as messaging
-    from apps.payments import views as payments
+    from apps.payments.views import callbacks as payments
 
     def away(**_kwargs: object) -> None:
         raise OperationalError("away")

@@ -14,8 +14,8 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, OperationalError, ProgrammingError, connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from apps.payments.models import Attempt, Observation, Payment, PaymentEvent
-from apps.payments.services.payments import record_charge, submit_attempt
+from apps.payments.models.payments import Attempt, Observation, Payment, PaymentEvent
+from apps.payments.services.attempts import record_charge, submit_attempt
 from core.checks import check_walls
 from core.database_roles import log_walls, missing_roles, tenant_tables, wall_faults
 from core.money import Money

@@ -16,7 +16,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
-from apps.payments.models import InboxDelivery, Payment
+from apps.payments.models.inbox import InboxDelivery
+from apps.payments.models.payments import Payment
 from core.parsers import PayloadTooLarge, parse_json, read_limited
 from core.tenancy import tenant_scope
 from tests.envelope import faults_in, refusal_of

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
 from apps.accounts.services.sessions import open_session
-from apps.payments.models import Payment
+from apps.payments.models.payments import Payment
 from core.exceptions import Malformed
 from core.idempotency.decorator import IdempotencyKeyInvalid, read_key
 from core.idempotency.models import IdempotencyKey

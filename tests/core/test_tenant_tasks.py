@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ObjectDoesNotExist
 
-from apps.payments.models import Payment
+from apps.payments.models.payments import Payment
 from config.events import SUBSCRIBERS
 from core.idempotency.models import IdempotencyKey
 from core.outbox.models import OutboxEvent

@@ -25,7 +25,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from apps.payments.history import is_intact
-from apps.payments.models import PaymentEvent
+from apps.payments.models.payments import PaymentEvent
 from tools.demo import new_phone
 from tools.processes import Guard, Running, ToolError, stop_all
 from tools.services import find_redis, fresh_database, start_redis

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from apps.payments.models import Attempt, Payment
+from apps.payments.models.payments import Attempt, Payment
 from apps.payments.services.payments import start_payment
 from core.money import Money
 from core.tenancy import tenant_scope

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from apps.accounts.selectors import find_user
 from apps.messaging.models import Message
 from apps.messaging.services.messages import queue_message
-from apps.payments.selectors import get_payment
+from apps.payments.selectors.payments import get_payment
 from core.tenancy import tenant_atomic
 
 

@@ -17,6 +17,40 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name="GatewayAccount",
+            fields=[
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("gateway", models.CharField(max_length=50)),
+                ("is_enabled", models.BooleanField(default=True)),
+                (
+                    "credentials",
+                    models.TextField(editable=False, help_text="Sealed: a JSON object of the adapter's credentials."),
+                ),
+                (
+                    "allows_manual_refunds",
+                    models.BooleanField(
+                        default=True, help_text="People may send money back by hand where the gateway cannot."
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        editable=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenants.tenant",
+                    ),
+                ),
+            ],
+            options={
+                "abstract": False,
+                "base_manager_name": "objects",
+                "default_manager_name": "objects",
+            },
+        ),
+        migrations.CreateModel(
             name="Attempt",
             fields=[
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
@@ -24,8 +58,17 @@ class Migration(migrations.Migration):
                 ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ("number", models.PositiveSmallIntegerField()),
                 ("gateway", models.CharField(max_length=50)),
+                ("method", models.CharField(help_text="push, checkout or card.", max_length=10)),
+                ("phone", models.CharField(blank=True, max_length=16)),
                 ("reference", models.CharField(max_length=20)),
                 ("provider_reference", models.CharField(blank=True, max_length=100)),
+                ("checkout_url", models.CharField(blank=True, max_length=2000)),
+                (
+                    "refusal",
+                    models.CharField(
+                        blank=True, help_text="A short word of ours for why it was not taken.", max_length=50
+                    ),
+                ),
                 (
                     "own_mark",
                     models.CharField(
@@ -34,7 +77,10 @@ class Migration(migrations.Migration):
                             ("submitting", "Submitting"),
                             ("unknown", "Unknown"),
                             ("pending", "Pending"),
+                            ("requires_action", "Requires Action"),
                             ("expired", "Expired"),
+                            ("cancelled", "Cancelled"),
+                            ("claimed", "Claimed"),
                             ("failed", "Failed"),
                             ("settled", "Settled"),
                         ],
@@ -50,7 +96,10 @@ class Migration(migrations.Migration):
                             ("submitting", "Submitting"),
                             ("unknown", "Unknown"),
                             ("pending", "Pending"),
+                            ("requires_action", "Requires Action"),
                             ("expired", "Expired"),
+                            ("cancelled", "Cancelled"),
+                            ("claimed", "Claimed"),
                             ("failed", "Failed"),
                             ("settled", "Settled"),
                         ],
@@ -70,6 +119,15 @@ class Migration(migrations.Migration):
                         to="tenants.tenant",
                     ),
                 ),
+                (
+                    "account",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="payments.gatewayaccount",
+                    ),
+                ),
             ],
             options={
                 "abstract": False,
@@ -78,13 +136,57 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="AttemptReference",
+            name="GatewayHealth",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("gateway", models.CharField(max_length=50)),
+                (
+                    "account_id",
+                    models.UUIDField(
+                        default=uuid.UUID("00000000-0000-0000-0000-000000000000"),
+                        help_text="The tenant's; zero for the installation's own.",
+                    ),
+                ),
+                ("window_started_at", models.DateTimeField()),
+                ("calls", models.PositiveIntegerField(default=0)),
+                ("silences", models.PositiveIntegerField(default=0)),
+                (
+                    "open_until",
+                    models.DateTimeField(help_text="Until then nothing is sent to this account.", null=True),
+                ),
+                (
+                    "is_probing",
+                    models.BooleanField(default=False, help_text="One call is finding out whether it is back."),
+                ),
+            ],
+            options={
+                "verbose_name_plural": "gateway health",
+                "constraints": [
+                    models.UniqueConstraint(fields=("gateway", "account_id"), name="health_once_per_account")
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="GatewayReference",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("gateway", models.CharField(max_length=50)),
                 ("reference", models.CharField(max_length=20)),
+                (
+                    "account_id",
+                    models.UUIDField(
+                        default=uuid.UUID("00000000-0000-0000-0000-000000000000"),
+                        help_text="The tenant's; zero for the installation's own.",
+                    ),
+                ),
                 ("tenant_id", models.UUIDField()),
-                ("attempt_id", models.UUIDField()),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("charge", "Charge"), ("refund", "Refund"), ("payout", "Payout")], max_length=10
+                    ),
+                ),
+                ("subject_id", models.UUIDField(help_text="The attempt, refund or payout.")),
             ],
             options={
                 "constraints": [
@@ -97,17 +199,32 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ("gateway", models.CharField(max_length=50)),
+                (
+                    "account_id",
+                    models.UUIDField(
+                        default=uuid.UUID("00000000-0000-0000-0000-000000000000"),
+                        help_text="The tenant's; zero for the installation's own.",
+                    ),
+                ),
+                ("tenant_id", models.UUIDField(help_text="Of the account.", null=True)),
                 ("event_key", models.CharField(max_length=64)),
                 ("body", models.BinaryField()),
                 ("headers", models.JSONField(default=dict)),
                 ("received_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("seen", models.PositiveIntegerField(default=1)),
                 ("processed_at", models.DateTimeField(null=True)),
+                (
+                    "parked_at",
+                    models.DateTimeField(help_text="Given up after many tries; an operator may replay it.", null=True),
+                ),
                 ("outcome", models.CharField(blank=True, max_length=50)),
             ],
             options={
                 "verbose_name_plural": "inbox deliveries",
-                "constraints": [models.UniqueConstraint(fields=("gateway", "event_key"), name="inbox_once")],
+                "indexes": [models.Index(fields=["-received_at"], name="inbox_newest")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("gateway", "account_id", "event_key"), name="inbox_once")
+                ],
             },
         ),
         migrations.CreateModel(
@@ -118,8 +235,15 @@ class Migration(migrations.Migration):
                 ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ("amount", models.BigIntegerField(help_text="In the smallest unit.")),
                 ("currency", models.CharField(max_length=3)),
-                ("phone", models.CharField(max_length=16)),
-                ("gateway", models.CharField(max_length=50)),
+                ("phone", models.CharField(blank=True, max_length=16)),
+                (
+                    "customer",
+                    models.JSONField(default=dict, help_text="Name, email and address, as the merchant gave them."),
+                ),
+                ("return_url", models.CharField(blank=True, max_length=500)),
+                ("cancel_url", models.CharField(blank=True, max_length=500)),
+                ("metadata", models.JSONField(default=dict)),
+                ("gateway", models.CharField(help_text="Of the newest attempt.", max_length=50)),
                 ("description", models.CharField(blank=True, max_length=200)),
                 ("client_reference", models.CharField(blank=True, max_length=100)),
                 (
@@ -128,8 +252,10 @@ class Migration(migrations.Migration):
                         choices=[
                             ("created", "Created"),
                             ("processing", "Processing"),
+                            ("requires_action", "Requires Action"),
                             ("settled", "Settled"),
                             ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
                             ("expired", "Expired"),
                             ("review", "Review"),
                         ],
@@ -137,7 +263,22 @@ class Migration(migrations.Migration):
                         max_length=20,
                     ),
                 ),
-                ("captured", models.BigIntegerField(default=0, help_text="In the smallest unit.")),
+                ("captured", models.BigIntegerField(default=0, help_text="All that came in, in the smallest unit.")),
+                ("refunded", models.BigIntegerField(default=0, help_text="All that went back, in the smallest unit.")),
+                (
+                    "refund_reserved",
+                    models.BigIntegerField(default=0, help_text="Refunds of ours that have not failed."),
+                ),
+                (
+                    "cancel_asked_at",
+                    models.DateTimeField(help_text="A wish: it counts once no attempt is in flight.", null=True),
+                ),
+                (
+                    "review_decision",
+                    models.CharField(
+                        blank=True, choices=[("accepted", "Accepted"), ("rejected", "Rejected")], max_length=10
+                    ),
+                ),
                 ("anomalies", models.JSONField(default=list)),
                 (
                     "is_late_settlement",
@@ -182,6 +323,104 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.CreateModel(
+            name="Payout",
+            fields=[
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("gateway", models.CharField(max_length=50)),
+                ("reference", models.CharField(max_length=20)),
+                ("provider_reference", models.CharField(blank=True, max_length=100)),
+                ("amount", models.BigIntegerField(help_text="In the smallest unit.")),
+                ("currency", models.CharField(max_length=3)),
+                (
+                    "own_mark",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("submitting", "Submitting"),
+                            ("unknown", "Unknown"),
+                            ("manual", "Manual"),
+                            ("pending", "Pending"),
+                            ("failed", "Failed"),
+                            ("succeeded", "Succeeded"),
+                            ("returned", "Returned"),
+                        ],
+                        default="queued",
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("submitting", "Submitting"),
+                            ("unknown", "Unknown"),
+                            ("manual", "Manual"),
+                            ("pending", "Pending"),
+                            ("failed", "Failed"),
+                            ("succeeded", "Succeeded"),
+                            ("returned", "Returned"),
+                        ],
+                        default="queued",
+                        max_length=20,
+                    ),
+                ),
+                ("anomalies", models.JSONField(default=list)),
+                (
+                    "refusal",
+                    models.CharField(blank=True, help_text="A short word of ours for why it failed.", max_length=50),
+                ),
+                ("submitted_at", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("polls", models.PositiveIntegerField(default=0)),
+                ("next_poll_at", models.DateTimeField(null=True)),
+                ("phone", models.CharField(blank=True, max_length=16)),
+                (
+                    "bank",
+                    models.CharField(
+                        blank=True, help_text="The code by which the gateway knows the bank.", max_length=50
+                    ),
+                ),
+                ("bank_account", models.CharField(blank=True, max_length=50)),
+                ("name", models.CharField(blank=True, help_text="Of the recipient.", max_length=100)),
+                ("narration", models.CharField(blank=True, max_length=200)),
+                ("client_reference", models.CharField(blank=True, max_length=100)),
+                ("metadata", models.JSONField(default=dict)),
+                ("version", models.PositiveIntegerField(default=0)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="payments.gatewayaccount",
+                    ),
+                ),
+                (
+                    "requested_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        editable=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenants.tenant",
+                    ),
+                ),
+            ],
+            options={
+                "abstract": False,
+                "base_manager_name": "objects",
+                "default_manager_name": "objects",
+            },
+        ),
+        migrations.CreateModel(
             name="PaymentEvent",
             fields=[
                 ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
@@ -201,7 +440,196 @@ class Migration(migrations.Migration):
                 (
                     "payment",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="events", to="payments.payment"
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="events",
+                        to="payments.payment",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        editable=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenants.tenant",
+                    ),
+                ),
+                (
+                    "payout",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="events",
+                        to="payments.payout",
+                    ),
+                ),
+            ],
+            options={
+                "abstract": False,
+                "base_manager_name": "objects",
+                "default_manager_name": "objects",
+            },
+        ),
+        migrations.CreateModel(
+            name="ReconciliationBreak",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("missing_here", "Missing Here"),
+                            ("missing_there", "Missing There"),
+                            ("amount", "Amount"),
+                            ("status", "Status"),
+                            ("duplicate_capture", "Duplicate Capture"),
+                            ("orphan_event", "Orphan Event"),
+                            ("refund", "Refund"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("gateway", models.CharField(max_length=50)),
+                (
+                    "account_id",
+                    models.UUIDField(
+                        default=uuid.UUID("00000000-0000-0000-0000-000000000000"),
+                        help_text="The tenant's; zero for the installation's own.",
+                    ),
+                ),
+                ("tenant_id", models.UUIDField(help_text="Whose payment it is about, where that is known.", null=True)),
+                ("reference", models.CharField(max_length=100)),
+                ("payment_id", models.UUIDField(null=True)),
+                ("ours", models.JSONField(default=dict)),
+                ("theirs", models.JSONField(default=dict)),
+                ("opened_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("resolved_at", models.DateTimeField(null=True)),
+                ("resolution", models.CharField(blank=True, max_length=300)),
+                (
+                    "resolved_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="ReconciliationRun",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("gateway", models.CharField(max_length=50)),
+                (
+                    "account_id",
+                    models.UUIDField(
+                        default=uuid.UUID("00000000-0000-0000-0000-000000000000"),
+                        help_text="The tenant's; zero for the installation's own.",
+                    ),
+                ),
+                ("tenant_id", models.UUIDField(help_text="Of the account.", null=True)),
+                ("day", models.DateField()),
+                ("started_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("compared", models.PositiveIntegerField(default=0)),
+                ("breaks", models.PositiveIntegerField(default=0, help_text="New ones.")),
+                ("error", models.CharField(blank=True, max_length=300)),
+            ],
+            options={
+                "indexes": [models.Index(fields=["-started_at"], name="reconciliation_newest")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("gateway", "account_id", "day"), name="reconciled_once_a_day")
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Refund",
+            fields=[
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("gateway", models.CharField(max_length=50)),
+                ("reference", models.CharField(max_length=20)),
+                ("provider_reference", models.CharField(blank=True, max_length=100)),
+                ("amount", models.BigIntegerField(help_text="In the smallest unit.")),
+                ("currency", models.CharField(max_length=3)),
+                (
+                    "own_mark",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("submitting", "Submitting"),
+                            ("unknown", "Unknown"),
+                            ("manual", "Manual"),
+                            ("pending", "Pending"),
+                            ("failed", "Failed"),
+                            ("succeeded", "Succeeded"),
+                            ("returned", "Returned"),
+                        ],
+                        default="queued",
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("submitting", "Submitting"),
+                            ("unknown", "Unknown"),
+                            ("manual", "Manual"),
+                            ("pending", "Pending"),
+                            ("failed", "Failed"),
+                            ("succeeded", "Succeeded"),
+                            ("returned", "Returned"),
+                        ],
+                        default="queued",
+                        max_length=20,
+                    ),
+                ),
+                ("anomalies", models.JSONField(default=list)),
+                (
+                    "refusal",
+                    models.CharField(blank=True, help_text="A short word of ours for why it failed.", max_length=50),
+                ),
+                ("submitted_at", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("polls", models.PositiveIntegerField(default=0)),
+                ("next_poll_at", models.DateTimeField(null=True)),
+                ("reason", models.CharField(blank=True, max_length=300)),
+                (
+                    "evidence",
+                    models.CharField(
+                        blank=True, help_text="How a person sent it, where the gateway cannot.", max_length=300
+                    ),
+                ),
+                (
+                    "account",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="payments.gatewayaccount",
+                    ),
+                ),
+                (
+                    "attempt",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="refunds", to="payments.attempt"
+                    ),
+                ),
+                (
+                    "payment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="refunds", to="payments.payment"
+                    ),
+                ),
+                (
+                    "requested_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
                     ),
                 ),
                 (
@@ -227,28 +655,22 @@ class Migration(migrations.Migration):
                 (
                     "source",
                     models.CharField(
-                        choices=[("reply", "Reply"), ("webhook", "Webhook"), ("poll", "Poll"), ("system", "System")],
+                        choices=[
+                            ("reply", "Reply"),
+                            ("webhook", "Webhook"),
+                            ("poll", "Poll"),
+                            ("manual", "Manual"),
+                            ("system", "System"),
+                        ],
                         max_length=10,
                     ),
                 ),
-                (
-                    "status",
-                    models.CharField(
-                        choices=[
-                            ("queued", "Queued"),
-                            ("submitting", "Submitting"),
-                            ("unknown", "Unknown"),
-                            ("pending", "Pending"),
-                            ("expired", "Expired"),
-                            ("failed", "Failed"),
-                            ("settled", "Settled"),
-                        ],
-                        max_length=20,
-                    ),
-                ),
+                ("status", models.CharField(max_length=20)),
                 ("amount", models.BigIntegerField(null=True)),
                 ("currency", models.CharField(blank=True, max_length=3)),
+                ("refunded", models.BigIntegerField(help_text="All that the gateway says went back.", null=True)),
                 ("provider_reference", models.CharField(blank=True, max_length=100)),
+                ("actor", models.CharField(blank=True, help_text="The person behind manual news.", max_length=100)),
                 (
                     "reason",
                     models.CharField(blank=True, help_text="The gateway's words; for operators only.", max_length=300),
@@ -258,7 +680,10 @@ class Migration(migrations.Migration):
                 (
                     "attempt",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="observations", to="payments.attempt"
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="observations",
+                        to="payments.attempt",
                     ),
                 ),
                 (
@@ -270,15 +695,125 @@ class Migration(migrations.Migration):
                         to="tenants.tenant",
                     ),
                 ),
+                (
+                    "payout",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="observations",
+                        to="payments.payout",
+                    ),
+                ),
+                (
+                    "refund",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="observations",
+                        to="payments.refund",
+                    ),
+                ),
             ],
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
                 "default_manager_name": "objects",
-                "constraints": [
-                    models.UniqueConstraint(fields=("tenant", "attempt", "fingerprint"), name="observation_once")
-                ],
             },
+        ),
+        migrations.CreateModel(
+            name="LedgerLine",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "key",
+                    models.CharField(help_text="What makes it one line, however often it is reported.", max_length=100),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("capture", "Capture"),
+                            ("adjustment", "Adjustment"),
+                            ("refund", "Refund"),
+                            ("foreign_refund", "Foreign Refund"),
+                            ("payout", "Payout"),
+                            ("return", "Return"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("amount", models.BigIntegerField(help_text="In the smallest unit, signed.")),
+                ("currency", models.CharField(max_length=3)),
+                ("gateway", models.CharField(max_length=50)),
+                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="payments.gatewayaccount",
+                    ),
+                ),
+                (
+                    "attempt",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="ledger_lines",
+                        to="payments.attempt",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        editable=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenants.tenant",
+                    ),
+                ),
+                (
+                    "payment",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="ledger_lines",
+                        to="payments.payment",
+                    ),
+                ),
+                (
+                    "payout",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="ledger_lines",
+                        to="payments.payout",
+                    ),
+                ),
+                (
+                    "refund",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="ledger_lines",
+                        to="payments.refund",
+                    ),
+                ),
+            ],
+            options={
+                "abstract": False,
+                "base_manager_name": "objects",
+                "default_manager_name": "objects",
+            },
+        ),
+        migrations.AddConstraint(
+            model_name="gatewayaccount",
+            constraint=models.UniqueConstraint(fields=("tenant", "gateway"), name="gateway_account_once"),
+        ),
+        migrations.AddConstraint(
+            model_name="gatewayaccount",
+            constraint=models.UniqueConstraint(fields=("tenant", "id"), name="gateway_account_in_tenant"),
         ),
         migrations.AddIndex(
             model_name="payment",
@@ -296,6 +831,13 @@ class Migration(migrations.Migration):
             model_name="payment",
             constraint=models.CheckConstraint(
                 condition=models.Q(("captured__gte", 0)), name="payment_captured_not_negative"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="payment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("refund_reserved__gte", 0), ("refund_reserved__lte", models.F("captured"))),
+                name="payment_refunds_within_captured",
             ),
         ),
         migrations.AddConstraint(
@@ -324,8 +866,130 @@ class Migration(migrations.Migration):
             model_name="attempt",
             constraint=models.UniqueConstraint(fields=("tenant", "id"), name="attempt_in_tenant"),
         ),
+        migrations.AddIndex(
+            model_name="payout",
+            index=models.Index(fields=["tenant", "-created_at", "-id"], name="payout_newest"),
+        ),
+        migrations.AddConstraint(
+            model_name="payout",
+            constraint=models.UniqueConstraint(fields=("tenant", "gateway", "reference"), name="payout_reference_once"),
+        ),
+        migrations.AddConstraint(
+            model_name="payout",
+            constraint=models.UniqueConstraint(fields=("tenant", "id"), name="payout_in_tenant"),
+        ),
+        migrations.AddConstraint(
+            model_name="payout",
+            constraint=models.CheckConstraint(condition=models.Q(("amount__gt", 0)), name="payout_amount_positive"),
+        ),
+        migrations.AddConstraint(
+            model_name="payout",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("phone", ""), ("bank_account", ""), _connector="XOR"), name="payout_one_recipient"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="payout",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("client_reference", ""), _negated=True),
+                fields=("tenant", "client_reference"),
+                name="payout_client_reference_once",
+            ),
+        ),
         migrations.AddConstraint(
             model_name="paymentevent",
             constraint=models.UniqueConstraint(fields=("tenant", "payment", "seq"), name="payment_event_seq_once"),
+        ),
+        migrations.AddConstraint(
+            model_name="paymentevent",
+            constraint=models.UniqueConstraint(fields=("tenant", "payout", "seq"), name="payout_event_seq_once"),
+        ),
+        migrations.AddConstraint(
+            model_name="paymentevent",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("payment__isnull", False), ("payout__isnull", False), _connector="XOR"),
+                name="event_of_payment_or_payout",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="reconciliationbreak",
+            index=models.Index(fields=["-opened_at"], name="break_newest"),
+        ),
+        migrations.AddConstraint(
+            model_name="reconciliationbreak",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("resolved_at__isnull", True)),
+                fields=("gateway", "account_id", "kind", "reference"),
+                name="break_open_once",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="refund",
+            index=models.Index(fields=["tenant", "-created_at", "-id"], name="refund_newest"),
+        ),
+        migrations.AddConstraint(
+            model_name="refund",
+            constraint=models.UniqueConstraint(fields=("tenant", "gateway", "reference"), name="refund_reference_once"),
+        ),
+        migrations.AddConstraint(
+            model_name="refund",
+            constraint=models.UniqueConstraint(fields=("tenant", "id"), name="refund_in_tenant"),
+        ),
+        migrations.AddConstraint(
+            model_name="refund",
+            constraint=models.CheckConstraint(condition=models.Q(("amount__gt", 0)), name="refund_amount_positive"),
+        ),
+        migrations.AddConstraint(
+            model_name="observation",
+            constraint=models.UniqueConstraint(fields=("tenant", "attempt", "fingerprint"), name="observation_once"),
+        ),
+        migrations.AddConstraint(
+            model_name="observation",
+            constraint=models.UniqueConstraint(
+                fields=("tenant", "refund", "fingerprint"), name="refund_observation_once"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="observation",
+            constraint=models.UniqueConstraint(
+                fields=("tenant", "payout", "fingerprint"), name="payout_observation_once"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="observation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("attempt__isnull", False), ("payout__isnull", True), ("refund__isnull", True)),
+                    models.Q(("attempt__isnull", True), ("payout__isnull", True), ("refund__isnull", False)),
+                    models.Q(("attempt__isnull", True), ("payout__isnull", False), ("refund__isnull", True)),
+                    _connector="OR",
+                ),
+                name="observation_of_one_subject",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="ledgerline",
+            index=models.Index(fields=["tenant", "-at", "-id"], name="ledger_newest"),
+        ),
+        migrations.AddIndex(
+            model_name="ledgerline",
+            index=models.Index(fields=["payment"], name="ledger_of_payment"),
+        ),
+        migrations.AddConstraint(
+            model_name="ledgerline",
+            constraint=models.UniqueConstraint(fields=("tenant", "key"), name="ledger_line_once"),
+        ),
+        migrations.AddConstraint(
+            model_name="ledgerline",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("amount", 0), _negated=True), name="ledger_amount_not_zero"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="ledgerline",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("payment__isnull", False), ("payout__isnull", False), _connector="XOR"),
+                name="ledger_payment_or_payout",
+            ),
         ),
     ]

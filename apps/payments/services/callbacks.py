@@ -16,9 +16,10 @@ from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
-from apps.payments.models import InboxDelivery, Observation
-from apps.payments.selectors import find_attempt_reference
-from apps.payments.services.payments import ask_gateway, record_charge
+from apps.payments.models.inbox import InboxDelivery
+from apps.payments.models.payments import Observation
+from apps.payments.selectors.references import find_gateway_reference
+from apps.payments.services.attempts import ask_gateway, record_charge
 from core.crash import crash_point
 from core.exceptions import NotFound
 from core.outbox.publisher import publish
@@ -68,7 +69,7 @@ def process_callback(*, delivery_id: UUID) -> None:
     gateway = get_gateway(stored.gateway)
     outcome = "not about a payment"
     for event in gateway.parse(Delivery(body=bytes(stored.body), headers=stored.headers)):
-        route = find_attempt_reference(gateway=stored.gateway, reference=event.reference)
+        route = find_gateway_reference(gateway=stored.gateway, reference=event.reference)
         if not isinstance(event.result, ChargeResult):
             continue
         if route is None:
@@ -76,10 +77,10 @@ def process_callback(*, delivery_id: UUID) -> None:
             continue
         with tenant_scope(route.tenant_id):
             if gateway.trust is Trust.SIGNED:
-                record_charge(attempt_id=route.attempt_id, source=Observation.Source.WEBHOOK, result=event.result)
+                record_charge(attempt_id=route.subject_id, source=Observation.Source.WEBHOOK, result=event.result)
                 outcome = "recorded"
             else:
-                ask_gateway(attempt_id=route.attempt_id)
+                ask_gateway(attempt_id=route.subject_id)
                 outcome = "asked the gateway"
     InboxDelivery.objects.filter(pk=delivery_id).update(processed_at=timezone.now(), outcome=outcome)
 

@@ -24,8 +24,8 @@ from apps.accounts.services.operators import deactivate_person, reactivate_perso
 from apps.accounts.services.sessions import open_session
 from apps.accounts.tokens import TokenPair, read_access
 from apps.messaging.services.messages import queue_message
-from apps.payments.models import Payment
-from apps.payments.services.payments import record_charge
+from apps.payments.models.payments import Payment
+from apps.payments.services.attempts import record_charge
 from apps.tenants.models import Membership, Tenant
 from apps.tenants.services.deletion import CLOSED_NAME
 from config.personal_data import PERSONAL_DATA

@@ -17,7 +17,7 @@ from rest_framework.test import APIClient
 
 from apps.accounts.models import AuthSession, User
 from apps.accounts.services.accounts import create_operator
-from apps.payments.models import Payment
+from apps.payments.models.payments import Payment
 from config.settings import base
 from core.logging import JsonFormatter
 from core.tenancy import tenant_scope, tenant_transaction

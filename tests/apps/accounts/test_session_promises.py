@@ -19,8 +19,8 @@ from rest_framework.test import APIClient
 from apps.accounts.models import AuthSession, User
 from apps.accounts.services.sessions import end_session, open_session, purge_sessions
 from apps.accounts.tokens import read_access
-from apps.payments.models import Payment
-from apps.payments.services.payments import record_charge, submit_attempt
+from apps.payments.models.payments import Payment
+from apps.payments.services.attempts import record_charge, submit_attempt
 from apps.tenants.models import Membership, Tenant
 from core.logging import JsonFormatter, TextFormatter
 from core.money import Money

@@ -14,7 +14,7 @@ from apps.messaging.progress import ORDER, MessageStatus, further
 from apps.messaging.services import messages
 from apps.messaging.services.messages import queue_message, resolve_uncertain, send_message
 from apps.messaging.services.receipts import send_receipt
-from apps.payments.services.payments import record_charge
+from apps.payments.services.attempts import record_charge
 from core.money import Money
 from core.outbox.models import OutboxEvent
 from services.http import GatewayUnavailable, OutcomeUnknown

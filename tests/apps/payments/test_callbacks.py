@@ -9,7 +9,8 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from apps.payments.models import InboxDelivery, Observation, Payment
+from apps.payments.models.inbox import InboxDelivery
+from apps.payments.models.payments import Observation, Payment
 from apps.payments.services.callbacks import process_callback
 from core.money import Money
 from core.outbox.models import OutboxEvent

@@ -12,15 +12,11 @@ from django.utils import timezone
 
 from apps.payments.derivation import AttemptStatus, PaymentStatus
 from apps.payments.history import is_intact
-from apps.payments.models import Attempt, AttemptReference, Observation, Payment, PaymentEvent
-from apps.payments.services import payments
-from apps.payments.services.payments import (
-    ClientReferenceTaken,
-    expire_payment,
-    poll_attempt,
-    record_charge,
-    submit_attempt,
-)
+from apps.payments.models.accounts import GatewayReference
+from apps.payments.models.payments import Attempt, Observation, Payment, PaymentEvent
+from apps.payments.services import attempts
+from apps.payments.services.attempts import poll_attempt, record_charge, submit_attempt
+from apps.payments.services.payments import ClientReferenceTaken, expire_payment
 from core.money import Money
 from core.outbox.models import OutboxEvent
 from services.http import GatewayUnavailable, OutcomeUnknown
@@ -67,7 +63,7 @@ def test_starting_writes_everything_and_calls_nobody(gateway, in_tenant):
 
     assert payment.status == PaymentStatus.PROCESSING
     assert attempt.status == AttemptStatus.QUEUED
-    assert AttemptReference.objects.get().attempt_id == attempt.pk
+    assert GatewayReference.objects.get().subject_id == attempt.pk
     assert [event.name for event in OutboxEvent.objects.order_by("id")] == ["payment.started", "payment.expiring"]
     assert not gateway.calls
 
@@ -78,7 +74,7 @@ def test_a_gateway_that_is_not_enabled_leaves_no_trace(gateway, in_tenant):
 
     assert not Payment.objects.exists()
     assert not OutboxEvent.objects.exists()
-    assert not AttemptReference.objects.exists()
+    assert not GatewayReference.objects.exists()
 
 
 def test_a_client_reference_is_taken_once_for_ever(gateway, in_tenant):
@@ -111,7 +107,7 @@ def test_a_push_is_sent_once_and_waits(gateway, in_tenant):
 
 def test_a_worker_that_died_after_claiming_asks_and_does_not_charge_again(gateway, in_tenant):
     payment, attempt = start(in_tenant)
-    payments._claim_for_submission(attempt_id=attempt.pk)  # and then the power went
+    attempts._claim_for_submission(attempt_id=attempt.pk)  # and then the power went
     gateway.queries = [PAID]
 
     submit_attempt(attempt_id=attempt.pk)
@@ -122,7 +118,7 @@ def test_a_worker_that_died_after_claiming_asks_and_does_not_charge_again(gatewa
 
 def test_nobody_charges_on_a_guess_when_the_gateway_does_not_know_the_reference(gateway, in_tenant):
     payment, attempt = start(in_tenant)
-    payments._claim_for_submission(attempt_id=attempt.pk)
+    attempts._claim_for_submission(attempt_id=attempt.pk)
     gateway.queries = [ChargeNotFound()]
 
     submit_attempt(attempt_id=attempt.pk)
@@ -135,7 +131,7 @@ def test_nobody_charges_on_a_guess_when_the_gateway_does_not_know_the_reference(
 
 def test_an_idempotent_gateway_gets_the_same_reference_again(idempotent_gateway, in_tenant):
     payment, attempt = start(in_tenant)
-    payments._claim_for_submission(attempt_id=attempt.pk)
+    attempts._claim_for_submission(attempt_id=attempt.pk)
     idempotent_gateway.queries = [ChargeNotFound()]
     idempotent_gateway.charges = [PENDING]
 

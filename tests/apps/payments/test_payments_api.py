@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from apps.payments.models import Payment
+from apps.payments.models.payments import Payment
 from apps.payments.services.payments import ClientReferenceTaken
 from core.outbox.models import OutboxEvent
 from services.payments.registry import GatewayNotEnabled

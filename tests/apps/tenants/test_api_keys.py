@@ -17,7 +17,7 @@ from drf_spectacular.generators import SchemaGenerator
 from rest_framework.test import APIClient
 
 from apps.accounts.services.accounts import create_operator
-from apps.payments.models import Payment
+from apps.payments.models.payments import Payment
 from apps.tenants.models import ApiKey, Tenant
 from apps.tenants.services import api_keys
 from core.tenancy import tenant_scope, tenant_transaction

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from apps.payments.derivation import PaymentStatus
-from apps.payments.models import Payment
+from apps.payments.models.payments import Payment
 from core.phones import PhoneField
 from core.serializers import FilterInput, InputSerializer, MoneyField, MoneyInput, StrictCharField
 

@@ -5,23 +5,21 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
-from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.payments.selectors import get_payment, list_payments
-from apps.payments.serializers import PaymentFilterInput, PaymentOutput, StartPaymentInput
-from apps.payments.services.callbacks import CALLBACK_REFUSALS, receive_callback
+from apps.payments.selectors.payments import get_payment, list_payments
+from apps.payments.serializers.payments import PaymentFilterInput, PaymentOutput, StartPaymentInput
 from apps.payments.services.payments import START_REFUSALS, start_payment
 from apps.tenants.permissions import HasScope, IsTenantMember, NotAMember, ScopeMissing, TenantSuspended
 from apps.tenants.services.api_keys import ApiKeyInvalid
 from core.idempotency.decorator import idempotent
 from core.openapi import operation
 from core.pagination import paginated_response
-from core.parsers import PayloadTooLarge
 from core.response_wrapper import success_response
 from core.throttling.decorator import by_person, limited
-from core.views import APIView, read_callback
+from core.views import APIView
 
 PAYMENT_EXAMPLE = {
     "id": "0f8d1a52-3f6b-4d0e-8a53-6a5e4f0f2b77",
@@ -109,23 +107,3 @@ class PaymentDetailView(APIView):
     )
     def get(self, request: Request, payment_id: UUID) -> Response:
         return success_response(PaymentOutput(get_payment(payment_id=payment_id)).data, message=_("Payment."))
-
-
-class GatewayCallbackView(APIView):
-    """Where gateways report. The secret in the path names the account; the body is verified by the gateway's scheme."""
-
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
-
-    @operation(
-        id="gateway_callback",
-        tag="callbacks",
-        summary="For payment gateways: report news about a charge",
-        request=None,
-        message=_("Received."),
-        errors=[*CALLBACK_REFUSALS, PayloadTooLarge],
-    )
-    def post(self, request: Request, gateway: str, token: str) -> Response:
-        body, headers = read_callback(request)
-        receive_callback(gateway=gateway, token=token, body=body, headers=headers)
-        return success_response(message=_("Received."))

@@ -9,7 +9,7 @@ from django.db import models
 from django.utils import timezone
 
 from apps.common.models import BaseModel
-from apps.payments.derivation import AttemptStatus, PaymentStatus
+from apps.payments.derivation import AttemptStatus, PaymentStatus, ReviewDecision
 from core.money import Money
 from core.tenancy import TenantModel
 
@@ -20,13 +20,21 @@ class Payment(BaseModel, TenantModel):
     started_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     amount = models.BigIntegerField(help_text="In the smallest unit.")
     currency = models.CharField(max_length=3)
-    phone = models.CharField(max_length=16)
-    gateway = models.CharField(max_length=50)
+    phone = models.CharField(max_length=16, blank=True)
+    customer = models.JSONField(default=dict, help_text="Name, email and address, as the merchant gave them.")
+    return_url = models.CharField(max_length=500, blank=True)
+    cancel_url = models.CharField(max_length=500, blank=True)
+    metadata = models.JSONField(default=dict)
+    gateway = models.CharField(max_length=50, help_text="Of the newest attempt.")
     description = models.CharField(max_length=200, blank=True)
     client_reference = models.CharField(max_length=100, blank=True)
     status = models.CharField(max_length=20, choices=PaymentStatus.choices, default=PaymentStatus.CREATED)
     applied_attempt = models.OneToOneField("Attempt", on_delete=models.PROTECT, null=True, related_name="+")
-    captured = models.BigIntegerField(default=0, help_text="In the smallest unit.")
+    captured = models.BigIntegerField(default=0, help_text="All that came in, in the smallest unit.")
+    refunded = models.BigIntegerField(default=0, help_text="All that went back, in the smallest unit.")
+    refund_reserved = models.BigIntegerField(default=0, help_text="Refunds of ours that have not failed.")
+    cancel_asked_at = models.DateTimeField(null=True, help_text="A wish: it counts once no attempt is in flight.")
+    review_decision = models.CharField(max_length=10, choices=ReviewDecision.choices, blank=True)
     anomalies = models.JSONField(default=list)
     is_late_settlement = models.BooleanField(default=False, help_text="The money came after we had given up.")
     version = models.PositiveIntegerField(default=0)
@@ -37,6 +45,10 @@ class Payment(BaseModel, TenantModel):
         constraints = [
             models.CheckConstraint(condition=models.Q(amount__gt=0), name="payment_amount_positive"),
             models.CheckConstraint(condition=models.Q(captured__gte=0), name="payment_captured_not_negative"),
+            models.CheckConstraint(
+                condition=models.Q(refund_reserved__gte=0, refund_reserved__lte=models.F("captured")),
+                name="payment_refunds_within_captured",
+            ),
             models.UniqueConstraint(
                 fields=["tenant", "client_reference"],
                 condition=~models.Q(client_reference=""),
@@ -60,6 +72,10 @@ class Payment(BaseModel, TenantModel):
     def captured_money(self) -> Money:
         return Money(self.captured, self.currency)
 
+    @property
+    def refunded_money(self) -> Money:
+        return Money(self.refunded, self.currency)
+
 
 class Attempt(BaseModel, TenantModel):
     """One try at one gateway under one reference of ours."""
@@ -67,8 +83,13 @@ class Attempt(BaseModel, TenantModel):
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="attempts")
     number = models.PositiveSmallIntegerField()
     gateway = models.CharField(max_length=50)
+    account = models.ForeignKey("payments.GatewayAccount", on_delete=models.PROTECT, null=True, related_name="+")
+    method = models.CharField(max_length=10, help_text="push, checkout or card.")
+    phone = models.CharField(max_length=16, blank=True)
     reference = models.CharField(max_length=20)
     provider_reference = models.CharField(max_length=100, blank=True)
+    checkout_url = models.CharField(max_length=2000, blank=True)
+    refusal = models.CharField(max_length=50, blank=True, help_text="A short word of ours for why it was not taken.")
     own_mark = models.CharField(max_length=20, choices=AttemptStatus.choices, default=AttemptStatus.QUEUED)
     status = models.CharField(max_length=20, choices=AttemptStatus.choices, default=AttemptStatus.QUEUED)
     submitted_at = models.DateTimeField(null=True)
@@ -86,43 +107,43 @@ class Attempt(BaseModel, TenantModel):
         return f"{self.gateway} {self.reference}"
 
 
-class AttemptReference(models.Model):
-    """Whose room a gateway's news belongs to. Not behind row-level security: callbacks arrive without a tenant."""
-
-    gateway = models.CharField(max_length=50)
-    reference = models.CharField(max_length=20)
-    tenant_id = models.UUIDField()
-    attempt_id = models.UUIDField()
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["gateway", "reference"], name="reference_once_per_gateway")]
-
-    def __str__(self) -> str:
-        return self.reference
-
-
 class Observation(TenantModel):
-    """One piece of news about an attempt. Never changed; the same news twice is one row."""
+    """One piece of news about an attempt, a refund or a payout. Never changed; the same news twice is one row."""
 
     class Source(models.TextChoices):
         REPLY = "reply"
         WEBHOOK = "webhook"
         POLL = "poll"
+        MANUAL = "manual"
         SYSTEM = "system"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    attempt = models.ForeignKey(Attempt, on_delete=models.PROTECT, related_name="observations")
+    attempt = models.ForeignKey(Attempt, on_delete=models.PROTECT, null=True, related_name="observations")
+    refund = models.ForeignKey("payments.Refund", on_delete=models.PROTECT, null=True, related_name="observations")
+    payout = models.ForeignKey("payments.Payout", on_delete=models.PROTECT, null=True, related_name="observations")
     source = models.CharField(max_length=10, choices=Source.choices)
-    status = models.CharField(max_length=20, choices=AttemptStatus.choices)
+    status = models.CharField(max_length=20)
     amount = models.BigIntegerField(null=True)
     currency = models.CharField(max_length=3, blank=True)
+    refunded = models.BigIntegerField(null=True, help_text="All that the gateway says went back.")
     provider_reference = models.CharField(max_length=100, blank=True)
+    actor = models.CharField(max_length=100, blank=True, help_text="The person behind manual news.")
     reason = models.CharField(max_length=300, blank=True, help_text="The gateway's words; for operators only.")
     fingerprint = models.CharField(max_length=64)
     received_at = models.DateTimeField(default=timezone.now)
 
     class Meta(TenantModel.Meta):
-        constraints = [models.UniqueConstraint(fields=["tenant", "attempt", "fingerprint"], name="observation_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "attempt", "fingerprint"], name="observation_once"),
+            models.UniqueConstraint(fields=["tenant", "refund", "fingerprint"], name="refund_observation_once"),
+            models.UniqueConstraint(fields=["tenant", "payout", "fingerprint"], name="payout_observation_once"),
+            models.CheckConstraint(
+                condition=models.Q(attempt__isnull=False, refund__isnull=True, payout__isnull=True)
+                | models.Q(attempt__isnull=True, refund__isnull=False, payout__isnull=True)
+                | models.Q(attempt__isnull=True, refund__isnull=True, payout__isnull=False),
+                name="observation_of_one_subject",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.source}: {self.status}"
@@ -133,10 +154,11 @@ class Observation(TenantModel):
 
 
 class PaymentEvent(TenantModel):
-    """One line of a payment's history. Gapless (`seq` is the payment's version), chained by hashes, append-only."""
+    """One line of the history of a payment or payout: gapless (`seq` is its version), chained, append-only."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="events")
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, null=True, related_name="events")
+    payout = models.ForeignKey("payments.Payout", on_delete=models.PROTECT, null=True, related_name="events")
     seq = models.PositiveIntegerField()
     kind = models.CharField(max_length=50)
     from_status = models.CharField(max_length=20, blank=True)
@@ -149,31 +171,14 @@ class PaymentEvent(TenantModel):
     hash = models.CharField(max_length=64)
 
     class Meta(TenantModel.Meta):
-        constraints = [models.UniqueConstraint(fields=["tenant", "payment", "seq"], name="payment_event_seq_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "payment", "seq"], name="payment_event_seq_once"),
+            models.UniqueConstraint(fields=["tenant", "payout", "seq"], name="payout_event_seq_once"),
+            models.CheckConstraint(
+                condition=models.Q(payment__isnull=False) ^ models.Q(payout__isnull=False),
+                name="event_of_payment_or_payout",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.seq}. {self.kind}"
-
-
-class InboxDelivery(models.Model):
-    """One callback, stored before it was acknowledged. The same news again only raises `seen`.
-
-    Not behind row-level security: whose it is becomes known when it is processed.
-    """
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    gateway = models.CharField(max_length=50)
-    event_key = models.CharField(max_length=64)
-    body = models.BinaryField()
-    headers = models.JSONField(default=dict)
-    received_at = models.DateTimeField(default=timezone.now)
-    seen = models.PositiveIntegerField(default=1)
-    processed_at = models.DateTimeField(null=True)
-    outcome = models.CharField(max_length=50, blank=True)
-
-    class Meta:
-        verbose_name_plural = "inbox deliveries"
-        constraints = [models.UniqueConstraint(fields=["gateway", "event_key"], name="inbox_once")]
-
-    def __str__(self) -> str:
-        return f"{self.gateway} {self.received_at:%Y-%m-%d %H:%M:%S}"

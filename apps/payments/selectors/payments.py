@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from apps.payments.models import Attempt, AttemptReference, Payment
+from apps.payments.models.payments import Attempt, Payment
 from apps.tenants.selectors.tenants import list_open_tenant_ids
 from core.exceptions import NotFound
 from core.personal_data import Subject
@@ -51,11 +51,6 @@ def get_attempt(*, attempt_id: UUID) -> Attempt:
     if attempt is None:
         raise NotFound
     return attempt
-
-
-def find_attempt_reference(*, gateway: str, reference: str) -> AttemptReference | None:
-    """Whose attempt a gateway's news is about. The only question here that needs no tenant."""
-    return AttemptReference.objects.filter(gateway=gateway, reference=reference).first()
 
 
 def export_payments(*, subject: Subject, limit: int) -> list[dict[str, Any]]:
