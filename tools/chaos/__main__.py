@@ -1,4 +1,4 @@
-"""`make chaos`: many payments over every gateway while processes are killed and connections cut; then the oracle speaks.
+"""`make chaos`: many payments while processes are killed and connections cut; then the oracle speaks.
 
     python -m tools.chaos -n 1000 --seed 1
 

@@ -24,20 +24,15 @@ def charges_again() -> None:
 
 def trusts_anybody() -> None:
     """Callbacks are believed without a look at who sent them."""
-    from services.payments.base import PaymentGateway, Trust
-
-    def verify(self: PaymentGateway, delivery: object) -> None:
-        pass
-
-    for kind in _all_kinds(PaymentGateway):
-        kind.verify = verify  # type: ignore[method-assign]
-        kind.trust = property(lambda self: Trust.SIGNED)  # type: ignore[assignment]
-
-
-def _all_kinds(kind: type) -> list[type]:
+    from services.payments.base import Trust
     from services.payments.registry import gateway_class, gateway_codes
 
-    return [gateway_class(code) for code in gateway_codes()]
+    def verify(_self: object, _delivery: object) -> None:
+        pass
+
+    for code in gateway_codes():
+        setattr(gateway_class(code), "verify", verify)  # noqa: B010  a defect on purpose, which the types would refuse
+        setattr(gateway_class(code), "trust", property(lambda _self: Trust.SIGNED))  # noqa: B010
 
 
 MUTANTS: dict[str, Callable[[], None]] = {"charges_again": charges_again, "trusts_anybody": trusts_anybody}

@@ -76,7 +76,7 @@ def set_stage(extra_env: Mapping[str, str]) -> Iterator[Stage]:
             database_url=through(database_url, ports["postgres"]),
             redis_url=through(found.broker.url, ports["redis"]),
         )
-        env |= HURRY | {"SIMULATORS_URL": f"http://127.0.0.1:{ports['gateways']}"} | extra_env
+        env |= {**HURRY, "SIMULATORS_URL": f"http://127.0.0.1:{ports['gateways']}", **extra_env}
         manage({**env, "DATABASE_URL": database_url}, "migrate", "--verbosity", "0")
         processes = [process for process in stack(env, place, web_workers=2) if process.name != "beat"]
         [worker] = [process for process in processes if process.name == WORKERS[0]]
