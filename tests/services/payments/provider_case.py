@@ -14,9 +14,11 @@ Every other file is one recording and says its `source`. Those of calls hold `ex
 
 `list` also says `since`, `until` (ISO 8601) and `listed`: `[reference, status, amount, currency]` of each line;
 `balance` says `balances`: `[amount, currency]` of each. Callbacks hold `headers`, `json` or `text`, and the `reference`
-and `status` they tell. `amounts` says how money is written: `request`, `field` (the way to it in the JSON or the query of
-whichever call carries it), `unit` (minor units in one on the wire, by currency) and `vectors`: `amount`, `currency` and
-`sent`, null where it is refused.
+and `status` they tell (no `reference`: they tell nothing that we act upon).
+
+`amounts` says how money is written: `request`, `field` (the way to it in the JSON or the query of whichever call carries
+it), `unit` (minor units in one on the wire, by currency) and `vectors`: `amount`, `currency` and `sent`, null where it
+is refused.
 """
 
 from __future__ import annotations
