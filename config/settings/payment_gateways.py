@@ -15,7 +15,7 @@ def payment_gateways(simulators_url: str | None = None) -> dict[str, Any]:
     tenants may still bring their own.
     """
     read = _Reader(simulators_url)
-    return {"clickpesa": _clickpesa(read)}
+    return {"clickpesa": _clickpesa(read), "selcom": _selcom(read)}
 
 
 def _clickpesa(read: _Reader) -> dict[str, Any]:
@@ -38,6 +38,31 @@ def _clickpesa(read: _Reader) -> dict[str, Any]:
         "CALLBACK_TOKEN": read.required("CLICKPESA_CALLBACK_TOKEN", "demo-clickpesa-callback-token")
         if has_account
         else "",
+    }
+
+
+def _selcom(read: _Reader) -> dict[str, Any]:
+    has_account = read.is_local or bool(read.optional("SELCOM_VENDOR"))
+    return {
+        "BACKEND": "services.payments.providers.selcom.SelcomGateway",
+        "OPTIONS": {
+            "base_url": read.url("SELCOM_BASE_URL", live="https://apigw.selcommobile.com/v1", local="/selcom/v1"),
+            "fallback_email": read.optional("SELCOM_FALLBACK_EMAIL", "customers@example.com"),
+        },
+        "CREDENTIALS": {
+            "vendor": read.required("SELCOM_VENDOR", "demo-till"),
+            "api_key": read.required("SELCOM_API_KEY", "demo-selcom-key"),
+            "api_secret": read.required("SELCOM_API_SECRET", "demo-selcom-secret"),
+            "float_vendor": read.optional("SELCOM_FLOAT_VENDOR"),
+            "pin": read.optional("SELCOM_PIN", "demo-pin"),
+            "sender_name": read.optional("SELCOM_SENDER_NAME", "Demo Shop"),
+            "sender_phone": read.optional("SELCOM_SENDER_PHONE", "+255700000001"),
+        }
+        if has_account
+        else None,
+        # Without a pin nothing is paid out, without a sender nothing to banks.
+        "OPTIONAL": ("fallback_email", "float_vendor", "pin", "sender_name", "sender_phone"),
+        "CALLBACK_TOKEN": read.required("SELCOM_CALLBACK_TOKEN", "demo-selcom-callback-token") if has_account else "",
     }
 
 

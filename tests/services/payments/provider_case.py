@@ -16,7 +16,7 @@ Every other file is one recording and says its `source`. Those of calls hold `ex
 `balance` says `balances`: `[amount, currency]` of each. Callbacks hold `headers`, `json` or `text`, and the `reference`
 and `status` they tell (no `reference`: they tell nothing that we act upon).
 
-`amounts` says how money is written: `request`, `field` (the way to it in the JSON or the query of whichever call carries
+`amounts` says how money is written: `request`, `field` (the way to it in the JSON or the query of whichever call has
 it), `unit` (minor units in one on the wire, by currency) and `vectors`: `amount`, `currency` and `sent`, null where it
 is refused.
 """
