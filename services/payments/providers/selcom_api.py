@@ -99,7 +99,7 @@ class SelcomApi:
         return _reply(self._http.request("POST", path, json=fields, headers=self._signed(fields), is_question=True))
 
     def do(self, path: str, fields: Fields) -> Reply:
-        """A POST that changes something. Raises `GatewayUnavailable`, `OutcomeUnknown`, or `GatewayRefused`: definite."""
+        """A changing POST. Raises `GatewayUnavailable`, `OutcomeUnknown` or, definite, `GatewayRefused`."""
         headers = self._signed(fields)
         return _reply(self._http.request("POST", path, json=fields, headers=headers, read_timeout=self._read_timeout))
 
