@@ -21,6 +21,7 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -74,6 +75,7 @@ from services.payments.providers.selcom_payouts import (
     Rail,
     check_amount,
     check_bank,
+    found_on,
     payout_fields,
     rail_of,
     transfer_result,
@@ -279,7 +281,7 @@ class SelcomGateway(PaymentGateway):
         reply = self._api.do(rail.process, payout_fields(request, self._float))
         if reply.transid not in ("", request.reference):
             raise OutcomeUnknown
-        return transfer_result(reply, rail, is_question=False)
+        return transfer_result(reply, provider_reference=f"{rail}:{reply.reference}")
 
     def query_payout(self, payout: TransferId) -> TransferResult:
         """Ask the rail that the provider's reference names; without one, every rail that the account has (`weigh`).
@@ -306,7 +308,7 @@ class SelcomGateway(PaymentGateway):
         found = weigh(answers)
         if found is None:
             raise TransferNotFound(payout.reference)
-        return found
+        return found if rail is None else replace(found, provider_reference=payout.provider_reference)
 
     def balances(self) -> list[Money]:
         """What the float holds. Raises `BalanceNotSupported`, `GatewayUnavailable` or `GatewayRefused`."""
@@ -392,7 +394,7 @@ class SelcomGateway(PaymentGateway):
             raise GatewayUnavailable
         if reply.verdict is Verdict.FAILED and NO_SUCH_PAYOUT.search(reply.message):
             return None
-        return transfer_result(reply, rail, is_question=True)
+        return found_on(rail, reply)
 
 
 def _phone_refusal(reply: Reply) -> GatewayRefused:

@@ -5,7 +5,8 @@ it is marked unconfirmed. Selcom calls nobody back about a payout: it has to be 
 
 Each rail answers only for its own payouts, and a question on the wrong one proves nothing. So what `payout` returns as
 the provider's reference begins with the rail (`wallet:0289999288`). After silence there is no such reference; then all
-rails that the account has are asked and their answers weighed together (`weigh`).
+rails that the account has are asked and their answers weighed together (`weigh`), and the one that knows the payout is
+named for the next question (`wallet:`).
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ def payout_fields(request: PayoutRequest, account: Float) -> Fields:
     }
 
 
-def transfer_result(reply: Reply, rail: Rail, *, is_question: bool) -> TransferResult:
+def transfer_result(reply: Reply, *, provider_reference: str) -> TransferResult:
     """One mapping for replies and questions. Of a question, 999 says that nobody knows, not that the payout exists."""
     status = {
         Verdict.DONE: TransferStatus.SUCCEEDED,
@@ -136,11 +137,19 @@ def transfer_result(reply: Reply, rail: Rail, *, is_question: bool) -> TransferR
     }[reply.verdict]
     return TransferResult(
         status=status,
-        # The reference of a question may be that of the question itself, so it is no news (unconfirmed).
-        provider_reference="" if is_question else f"{rail}:{reply.reference}",
+        provider_reference=provider_reference,
         reason=(reply.message or reply.code) if status is TransferStatus.FAILED else "",
         raw=reply.raw,
     )
+
+
+def found_on(rail: Rail, reply: Reply) -> TransferResult:
+    """What `rail` says of a payout of which nobody remembers the rail.
+
+    Only the rail is told of its reference: in the answer to a question it may be that of the question (unconfirmed).
+    """
+    is_there = reply.verdict in {Verdict.DONE, Verdict.PENDING}
+    return transfer_result(reply, provider_reference=f"{rail}:" if is_there else "")
 
 
 def rail_of(provider_reference: str) -> Rail | None:

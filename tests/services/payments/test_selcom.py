@@ -710,7 +710,7 @@ def test_a_payouts_reply_and_the_answer_about_it_mean_the_same(answer, status):
         asked = gateway.query_payout(TransferId(reference=WALLET.reference, provider_reference=paid.provider_reference))
 
     assert paid.status is asked.status is status
-    assert paid.provider_reference == "wallet:R1"
+    assert paid.provider_reference == asked.provider_reference == "wallet:R1"
     assert paid.reason == asked.reason == ("Because" if status is TransferStatus.FAILED else "")
 
 
@@ -752,6 +752,29 @@ def test_after_silence_a_rail_that_is_switched_off_is_not_what_carried_it():
         pytest.raises(GatewayRefused, match="not_enabled"),
     ):
         gateway.query_payout(payout)
+
+
+@pytest.mark.parametrize(
+    ("wallet", "bank", "status", "named"),
+    [
+        (said("999", "AMBIGUOUS"), said("000", "SUCCESS"), TransferStatus.SUCCEEDED, "qwiksend:"),
+        (said("111", "INPROGRESS"), said("010"), TransferStatus.PENDING, "wallet:"),
+        (said("010"), said("999", "AMBIGUOUS"), TransferStatus.UNKNOWN, ""),
+        (said("010"), said("010"), TransferStatus.FAILED, ""),
+    ],
+)
+def test_after_silence_the_rail_that_knows_the_payout_is_named_for_the_next_question(wallet, bank, status, named):
+    with selcom(answered(ASK_WALLET, wallet), answered(ASK_BANK, bank)) as gateway:
+        found = gateway.query_payout(TransferId(reference=WALLET.reference))
+
+    assert (found.status, found.provider_reference) == (status, named)
+
+
+def test_credentials_that_are_refused_are_not_a_rail_that_is_switched_off():
+    refused = answered(ASK_WALLET, said("401"), 401)
+
+    with selcom(refused) as gateway, pytest.raises(GatewayRefused, match="credentials"):
+        gateway.query_payout(TransferId(reference=WALLET.reference))
 
 
 SUCCEEDED, PENDING, FAILED, UNKNOWN = (
