@@ -36,7 +36,7 @@ KEY = OPTIONS["checksum_key"]
 REFERENCE = "ORD2026000123"
 CHARGE = ChargeId(reference=REFERENCE)
 REQUEST = ChargeRequest(reference=REFERENCE, money=Money(1_500_000, "TZS"), phone="+255712345678")
-TOKEN, PUSH = wire.exchanges("clickpesa", "charge_pending")
+TOKEN, PUSH = wire.exchanges("clickpesa", "charge_push_accepted")
 [_token, QUERY] = wire.exchanges("clickpesa", "query_paid")
 PAYMENT = QUERY["answer"]["json"][0]
 

@@ -36,7 +36,7 @@ class ProviderCase:
     def __init__(self, code: str, stack: ExitStack) -> None:
         self.code, self._stack = code, stack
         self._facts = wire.load(code, "case")
-        request = self._facts["request"]
+        request = self._facts["requests"]["push"]
         self.request = ChargeRequest(
             reference=request["reference"], money=Money(request["amount"], request["currency"]), phone=request["phone"]
         )
@@ -98,7 +98,7 @@ def test_what_the_provider_can_never_do_is_refused_without_a_call(provider):
 
 
 def test_an_accepted_charge_is_pending_and_echoes_the_money(provider):
-    result = provider.gateway("charge_pending").charge(provider.request)
+    result = provider.gateway("charge_push_accepted").charge(provider.request)
 
     assert result.status is ChargeStatus.PENDING
     assert result.provider_reference
