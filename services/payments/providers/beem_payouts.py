@@ -60,20 +60,25 @@ PROVIDER_ID = re.compile(r"[!-~]{1,100}")
 
 
 class BeemPayWithPayouts(BeemPayGateway):
-    """A Beem account that also pays out to phones: it has a wallet there, and the codes of the networks are known."""
+    """An account of an installation that knows the codes of the networks: it pays out to phones if it has a wallet."""
 
     capabilities = BeemPayGateway.capabilities | {Capability.PAYOUT_PHONE}
-    credentials = (*BeemPayGateway.credentials, Credential("account_no", is_secret=False))
+    credentials = (*BeemPayGateway.credentials, Credential("account_no", is_required=False, is_secret=False))
 
-    def __init__(self, *, payout_url: str, account_no: str, wallet_codes: Mapping[str, str], **account: Any) -> None:
+    def __init__(
+        self, *, payout_url: str, wallet_codes: Mapping[str, str], account_no: str = "", **account: Any
+    ) -> None:
         """`wallet_codes` maps the beginning of a number (`25574`) to the code by which Beem knows that network.
 
         The codes come from Beem; of several beginnings that fit, the longest counts. A number that its owner took to
         another network has the wrong code, and Beem refuses it. `payout_url` is a base URL, `account_no` the number of
-        the wallet that pays. Raises `ImproperlyConfigured` for anything that cannot be used.
+        the wallet that pays; an account without one pays nothing out. Raises `ImproperlyConfigured` for anything that
+        cannot be used.
         """
         super().__init__(**account)
-        self._account_no = required(self.code, "account_no", account_no)
+        self._account_no = account_no.strip()
+        if not self._account_no:
+            self.capabilities = BeemPayGateway.capabilities
         self._wallet_codes = dict(wallet_codes)
         if not wallet_codes:
             raise ImproperlyConfigured(f"The gateway {self.code} pays out only with wallet_codes; there are none.")
@@ -86,11 +91,11 @@ class BeemPayWithPayouts(BeemPayGateway):
         self._payouts = HttpClient(payout_url, read_timeout=30.0)
 
     def check_payout(self, request: PayoutRequest) -> None:
-        """Raise `PayoutNotSupported` (banks), `CurrencyNotSupported`, `AmountNotRepresentable` or `PhoneNotSupported`.
+        """Raise `PayoutNotSupported`, `CurrencyNotSupported`, `AmountNotRepresentable` or `PhoneNotSupported`.
 
-        The last also for a number whose network has no code here.
+        The first for banks and without a wallet, the last also for a number whose network has no code here.
         """
-        if request.bank is not None:
+        if request.bank is not None or not self._account_no:
             raise PayoutNotSupported
         check_money(request.money)
         if not MOBILE.fullmatch(request.phone) or not self._wallet_code(request.phone):

@@ -29,8 +29,11 @@ PACE = 60  # seconds between two payouts of one merchant
 BIC = re.compile(r"[A-Z0-9]{8}([A-Z0-9]{3})?")
 ACCOUNT = re.compile(r"[0-9A-Za-z]{4,34}")
 
-# How the remaining wait is worded is not documented (unconfirmed): any of these beside a number of seconds.
-_TOO_SOON = re.compile(r"\b(wait|try again|retry|once (every|per)|one .*per|rate limit|too (soon|many))\b")
+# How the remaining wait is worded is not documented (unconfirmed): any of these.
+_TOO_SOON = re.compile(
+    r"\bwait\b|\b(try again|retry) (in|after|later)\b|\brate limit|\btoo (soon|many)\b"
+    r"|\b(one|once|1)\b.{0,40}\b(per|every) ([0-9]+ ?)?(s|secs?|seconds?|mins?|minutes?)\b"
+)
 _WAIT = re.compile(r"\b([0-9]{1,4})\s*(s|secs?|seconds?|m|mins?|minutes?)\b")
 
 # Of several under one reference, the word that may not be missed: money that is or may be out.

@@ -89,7 +89,7 @@ def told(*, token: str | None = None, **changes: Any) -> Delivery:
 # --- What it is made of ---
 
 
-@pytest.mark.parametrize("option", ["api_key", "secret_key", "secure_token", "reference_prefix", "account_no"])
+@pytest.mark.parametrize("option", ["api_key", "secret_key", "secure_token", "reference_prefix"])
 @pytest.mark.parametrize("value", ["", "  "])
 def test_a_missing_credential_is_named_at_start(option, value):
     with pytest.raises(ImproperlyConfigured, match=option):
@@ -114,16 +114,17 @@ def test_an_unusable_option_is_named_at_start_without_its_value(option, value):
     assert "secret" not in str(caught.value).replace("secret_key", "")
 
 
-def test_without_wallet_codes_no_payout_is_declared():
+def test_without_wallet_codes_or_a_wallet_no_payout_is_declared():
     without = {name: OPTIONS[name] for name in OPTIONS if name not in ("account_no", "wallet_codes")}
     gateway = BeemPayGateway(checkout_url="http://127.0.0.1:1", balance_url="http://127.0.0.1:1", **without)
 
     assert gateway.capabilities == {Capability.CHECKOUT, Capability.BALANCE}
     assert offline().capabilities - gateway.capabilities == {Capability.PAYOUT_PHONE}
-    with pytest.raises(PayoutNotSupported):
-        gateway.check_payout(PAYOUT)
-    with pytest.raises(PayoutNotSupported):
-        gateway.payout(PAYOUT)
+    for each in (gateway, offline(account_no=""), offline(account_no=" ")):
+        assert Capability.PAYOUT_PHONE not in each.capabilities
+        for ask in (each.check_payout, each.payout):
+            with pytest.raises(PayoutNotSupported):
+                ask(PAYOUT)
 
 
 def test_the_basic_vector_of_an_independent_client():

@@ -114,6 +114,7 @@ def test_an_empty_account_is_a_refusal():
         (400, ["You can create a payout once every 60 seconds, try again in 7s"], 7),
         (400, "Too many requests, retry in 1 minute", 60),
         (403, "Rate limit: one payout per minute. Try again later", 60),
+        (400, "One payout per 60s", 60),
         (429, "", 60),
         (429, "Please wait 0 seconds", 1),
     ],
@@ -145,6 +146,8 @@ def test_the_wait_in_a_header_counts_before_the_one_in_words():
         ("Invalid / unsupported phone number", "phone"),
         ("Application has no access to PAYOUT API feature. Enable it on your application.", "not_enabled"),
         ("Invalid bic", "invalid_request"),
+        ("Invalid bic, correct it and try again", "invalid_request"),
+        ("The minimum is one thousand per transaction", "invalid_request"),
     ],
 )
 def test_other_refusals_are_not_taken_for_haste(message, reason):
