@@ -232,7 +232,7 @@ def test_a_strong_environment_boots():
     done = boot()
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "booted clickpesa selcom\n"
+    assert done.stdout == "booted clickpesa selcom beem_pay\n"
 
 
 def test_a_weak_environment_does_not_boot_and_hears_every_reason():

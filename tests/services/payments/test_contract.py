@@ -144,7 +144,7 @@ def test_every_recording_says_where_it_comes_from(provider):
 
 
 def test_callbacks_that_prove_nothing_are_only_believed_after_a_question(provider):
-    assert provider.gateway().trust is Trust.SIGNED or Capability.QUERY in provider.kind.capabilities
+    assert provider.gateway().trust is not Trust.HINT or Capability.QUERY in provider.kind.capabilities
 
 
 # --- What is refused before any call. Nobody listens: a call would be `GatewayUnavailable`. ---
