@@ -29,7 +29,12 @@ def payment_gateways(simulators_url: str | None = None) -> dict[str, Any]:
     tenants may still bring their own.
     """
     read = _Reader(simulators_url)
-    return {"clickpesa": _clickpesa(read), "selcom": _selcom(read), "beem_pay": _beem_pay(read)}
+    return {
+        "clickpesa": _clickpesa(read),
+        "selcom": _selcom(read),
+        "beem_pay": _beem_pay(read),
+        "polar": _polar(read),
+    }
 
 
 def _clickpesa(read: _Reader) -> dict[str, Any]:
@@ -123,6 +128,24 @@ def _beem_pay(read: _Reader) -> dict[str, Any]:
         if has_account:
             entry["CREDENTIALS"] |= {"account_no": read.required("BEEM_PAY_ACCOUNT_NO", "demo-account")}
     return entry
+
+
+def _polar(read: _Reader) -> dict[str, Any]:
+    has_account = read.is_local or bool(read.optional("POLAR_ACCESS_TOKEN"))
+    return {
+        "BACKEND": "services.payments.providers.polar.PolarGateway",
+        "OPTIONS": {"base_url": read.url("POLAR_BASE_URL", live="https://api.polar.sh", local="/polar")},
+        "CREDENTIALS": {
+            "access_token": read.required("POLAR_ACCESS_TOKEN", "demo-polar-token"),
+            "webhook_secret": read.required("POLAR_WEBHOOK_SECRET", "demo-polar-webhook-secret"),
+            "product_id": read.required("POLAR_PRODUCT_ID", "e8b2c1a4-5f3d-4c7e-9a10-2b6c7d8e9f01"),
+            "default_currency": read.optional("POLAR_DEFAULT_CURRENCY"),
+        }
+        if has_account
+        else None,
+        "OPTIONAL": ("default_currency",),  # without it: US dollars, as Polar's organizations begin
+        "CALLBACK_TOKEN": read.required("POLAR_CALLBACK_TOKEN", "demo-polar-callback-token") if has_account else "",
+    }
 
 
 @dataclass(frozen=True, slots=True)
