@@ -31,11 +31,19 @@ class Config:
     beem_delay: float
     beem_fail_with_200: bool
     oauth_callbacks: tuple[str, ...]
+    public_url: str
+    customer: str
+    fault_rate: float
+    fault_seed: str
+    callback_fault_rate: float
+    opening_balance: int
     approve_after: float
     push_timeout: float
+    ask_timeout: float
     late_callback: float
     settle_after: float
     hang: float
+    slow: float
     callback_tries: int
     callback_backoff: float
     callback_timeout: float
@@ -74,11 +82,19 @@ def read_config(environ: Mapping[str, str]) -> Config:
         oauth_callbacks=read.texts(
             "SIMULATOR_OAUTH_CALLBACKS", f"{CALLBACKS}/auth/social,{LOCAL_CALLBACKS}/auth/social"
         ),
+        public_url=read.url("SIMULATOR_PUBLIC_URL", "").rstrip("/"),
+        customer=read.choice("SIMULATOR_CUSTOMER", ("auto", "ask")),
+        fault_rate=read.share("SIMULATOR_FAULT_RATE"),
+        fault_seed=read.text("SIMULATOR_FAULT_SEED", "1"),
+        callback_fault_rate=read.share("SIMULATOR_CALLBACK_FAULT_RATE"),
+        opening_balance=read.count("SIMULATOR_OPENING_BALANCE", 10_000_000),
         approve_after=read.seconds("SIMULATOR_APPROVE_AFTER", 1.0),
         push_timeout=read.seconds("SIMULATOR_PUSH_TIMEOUT", 8.0),
+        ask_timeout=read.seconds("SIMULATOR_ASK_TIMEOUT", 120.0),
         late_callback=read.seconds("SIMULATOR_LATE_CALLBACK", 20.0),
         settle_after=read.seconds("SIMULATOR_SETTLE_AFTER", 3.0),
         hang=read.seconds("SIMULATOR_HANG", 30.0),
+        slow=read.seconds("SIMULATOR_SLOW", 5.0),
         callback_tries=max(1, read.count("SIMULATOR_CALLBACK_TRIES", 4)),
         callback_backoff=read.seconds("SIMULATOR_CALLBACK_BACKOFF", 0.5),
         callback_timeout=read.seconds("SIMULATOR_CALLBACK_TIMEOUT", 10.0),
@@ -110,6 +126,23 @@ class _Reader:
         if not 0 <= number < 1e9:  # also refuses NaN and infinity
             raise BadSetting(f"{name} must be a number of seconds, not {value!r}.")
         return number
+
+    def share(self, name: str) -> float:
+        value = self.text(name, "") or "0"
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if not 0 <= number <= 1:
+            raise BadSetting(f"{name} must be a number from 0 to 1, not {value!r}.")
+        return number
+
+    def choice(self, name: str, choices: tuple[str, ...]) -> str:
+        """One of `choices`, the first when nothing is said."""
+        value = self.text(name, "").lower() or choices[0]
+        if value not in choices:
+            raise BadSetting(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
+        return value
 
     def count(self, name: str, default: int) -> int:
         value = self.text(name, "") or str(default)
