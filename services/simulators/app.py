@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.simulators import beem, control, control_payments, hosted, oauth
+from services.simulators import beem, control, control_customer, control_faults, control_payments, hosted, oauth
 from services.simulators.callbacks import CallbackSender, Target
 from services.simulators.calls import CallLog
 from services.simulators.clickpesa.provider import CLICKPESA
@@ -30,6 +30,11 @@ from services.simulators.world import JSON, Refusal, World
 PROVIDERS: tuple[PaymentProvider, ...] = (CLICKPESA,)
 
 
+def is_ours(path: str) -> bool:
+    """What no provider has, and so is not worth a line among the calls."""
+    return path in ("/", control.PREFIX, "/favicon.ico") or path.startswith(f"{control.PREFIX}/")
+
+
 class LogCalls:
     """Notes every request to a provider in the log of calls; the control endpoints are not worth noting."""
 
@@ -37,7 +42,7 @@ class LogCalls:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(f"{control.PREFIX}/"):
+        if scope["type"] != "http" or is_ours(scope["path"]):
             await self._app(scope, receive, send)
             return
         started, status = time.time(), None
@@ -132,6 +137,8 @@ def create_app(config: Config | None = None) -> Starlette:
             *hosted.routes(),
             *control.routes(),
             *control_payments.routes(),
+            *control_customer.routes(),
+            *control_faults.routes(),
         ],
         lifespan=lifespan,
         middleware=[Middleware(LogCalls)],

@@ -22,6 +22,7 @@ class Config:
     clickpesa_api_key: str
     clickpesa_checksum_key: str
     token_lifetime: float
+    clickpesa_payout_every: float
     beem_callback_url: str
     beem_api_key: str
     beem_secret_key: str
@@ -69,6 +70,7 @@ def read_config(environ: Mapping[str, str]) -> Config:
         clickpesa_api_key=read.text("SIMULATOR_CLICKPESA_API_KEY", "demo-api-key"),
         clickpesa_checksum_key=read.text("SIMULATOR_CLICKPESA_CHECKSUM_KEY", "demo-checksum-key"),
         token_lifetime=read.seconds("SIMULATOR_CLICKPESA_TOKEN_LIFETIME", 3600.0),
+        clickpesa_payout_every=read.seconds("SIMULATOR_CLICKPESA_PAYOUT_EVERY", 0.0),
         beem_callback_url=read.url(
             "SIMULATOR_BEEM_CALLBACK_URL", f"{CALLBACKS}/messaging/reports/beem/demo-beem-callback-token/"
         ),

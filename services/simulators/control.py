@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from services.simulators import scenarios
 from services.simulators.calls import iso_time
 from services.simulators.ledger.texts import Text
 from services.simulators.mail import Mail, list_mail
-from services.simulators.world import JSON, Refusal, world_of
+from services.simulators.provider import PaymentProvider
+from services.simulators.world import JSON, NotJSON, Refusal, World, parse_object, read_bytes, world_of
 
 PREFIX = "/simulator"
+PAGE = Path(__file__).with_name("page.html")
+
+
+def show_page(request: Request) -> Response:
+    """The page on which a developer plays the customer and watches calls and callbacks go by."""
+    return FileResponse(PAGE, media_type="text/html", headers={"Cache-Control": "no-store"})
+
+
+async def to_page(request: Request) -> Response:
+    return RedirectResponse(f"{PREFIX}/")
 
 
 async def health(request: Request) -> Response:
@@ -29,11 +41,38 @@ async def list_scenarios(request: Request) -> Response:
     return JSON(scenarios.as_data())
 
 
+def refuse(status: int, message: str) -> Refusal:
+    return Refusal(status, {"message": message})
+
+
+async def read_wish(request: Request) -> dict[str, Any]:
+    """The JSON object sent, or an empty one when nothing was."""
+    try:
+        body = await read_bytes(request)
+        return parse_object(body) if body else {}
+    except NotJSON as error:
+        raise refuse(400, str(error)) from error
+
+
+def provider_called(world: World, code: object) -> PaymentProvider:
+    provider = world.providers.get(code) if isinstance(code, str) else None
+    if provider is None:
+        raise refuse(404, f"There is no payment provider {code!r}; there are {', '.join(world.providers)}.")
+    return provider
+
+
+def text_of(wish: Mapping[str, Any], name: str) -> str:
+    value = wish.get(name, "")
+    if not isinstance(value, str):
+        raise refuse(400, f"{name} must be a string.")
+    return value
+
+
 def read_natural(request: Request, name: str, default: int) -> int:
     """A whole number in the query string. Raises a refusal."""
     text = request.query_params.get(name, "")
     if text and not (text.isascii() and text.isdigit() and len(text) < 16):
-        raise Refusal(400, {"message": f"{name} must be a whole number."})
+        raise refuse(400, f"{name} must be a whole number.")
     return int(text) if text else default
 
 
@@ -98,6 +137,8 @@ async def reset(request: Request) -> Response:
 
 def routes() -> Iterable[Route]:
     return [
+        Route("/", to_page, methods=["GET"]),
+        Route(f"{PREFIX}/", show_page, methods=["GET"]),
         Route(f"{PREFIX}/health", health, methods=["GET"]),
         Route(f"{PREFIX}/scenarios", list_scenarios, methods=["GET"]),
         Route(f"{PREFIX}/beem/messages", list_messages, methods=["GET"]),

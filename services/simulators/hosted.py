@@ -116,6 +116,7 @@ def page(world: World, charge: Charge, now: float, told: str = "") -> str:
     merchant, amount = charge.extra.get("merchant") or "Demo shop", in_words(charge.amount, charge.currency, provider)
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        '<link rel="icon" href="data:,">'
         f"<title>Pay {html.escape(amount)}</title><style>{STYLE}</style><main>"
         f'<div class="top"><span>{html.escape(provider.name)}</span><span>simulated</span></div>'
         f"<h1>{html.escape(amount)}</h1><p>to {html.escape(str(merchant))}</p>"

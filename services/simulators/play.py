@@ -27,7 +27,7 @@ from starlette.responses import Response
 from services.simulators import till
 from services.simulators.customer import Mode
 from services.simulators.faults import CallbackFault, Fault
-from services.simulators.ledger.charges import Charge, Kind, State
+from services.simulators.ledger.charges import NEVER, Charge, Kind, State
 from services.simulators.ledger.transfers import Transfer, TransferKind, TransferState
 from services.simulators.scenarios import ChargeScenario, Ending, charge_scenario
 from services.simulators.world import NoAnswer, World
@@ -132,7 +132,7 @@ class Play:
         id: str,
         amount: int,
         currency: str,
-        lasts: float = float("inf"),
+        lasts: float = NEVER,
         kind: Kind = Kind.CHECKOUT,
         phone: str = "",
         channel: str = "",
@@ -156,7 +156,7 @@ class Play:
             outcome=State.EXPIRED,
             is_waiting=True,
             created_at=now,
-            ends_at=now + lasts,
+            ends_at=min(now + lasts, NEVER),
             extra=extra or {},
         )
 
@@ -214,7 +214,7 @@ class Play:
     async def change(self, charge: Charge) -> None:
         """Store the new course of a charge that exists (a push for an order); callbacks not sent yet give way."""
         now = time.time()
-        planned = till.plan_callbacks(self.world, charge, self.scenario, self.callback_fault)
+        planned = till.plan_callbacks(self.world, charge, self.scenario, self.callback_fault, is_new=False)
         stored = self.world.ledger.charges.change(charge, planned, now=now)
         await till.deliver(self.world, stored, first=self._tells_first(charge.ends_at, now))
 

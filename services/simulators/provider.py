@@ -17,7 +17,10 @@ from services.simulators.world import World
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """One callback in a provider's words, not signed yet. The fields are those of `NewCallback`."""
+    """One callback in a provider's words, not signed yet. The fields are those of `NewCallback`.
+
+    `at_start`: told when the charge or transfer was accepted, not when it ends.
+    """
 
     kind: str
     body: Mapping[str, Any]
@@ -25,6 +28,7 @@ class Notice:
     headers: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
     queue: str = ""
+    at_start: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

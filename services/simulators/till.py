@@ -10,8 +10,8 @@ import orjson
 
 from services.simulators.faults import CallbackFault
 from services.simulators.ledger.callbacks import DueCallback, NewCallback, Trust
-from services.simulators.ledger.charges import Charge, Kind, State
-from services.simulators.ledger.transfers import Transfer
+from services.simulators.ledger.charges import NEVER, Charge, Kind, State
+from services.simulators.ledger.transfers import Transfer, TransferState
 from services.simulators.provider import Notice
 from services.simulators.scenarios import Callback, ChargeScenario, charge_scenario
 from services.simulators.world import World
@@ -29,85 +29,90 @@ class NotPossible(Exception):
 
 
 def plan_callbacks(
-    world: World, charge: Charge, scenario: ChargeScenario, fault: CallbackFault | None
+    world: World, charge: Charge, scenario: ChargeScenario, fault: CallbackFault | None, *, is_new: bool = True
 ) -> list[NewCallback]:
-    """What will be told about this charge, and when: the provider's notices in the scenario's pattern and the fault."""
-    config, provider = world.config, world.providers[charge.provider]
+    """What will be told about this charge, and when: the provider's notices in the scenario's pattern and the fault.
+
+    What is told at the start is left out unless `is_new`.
+    """
     pattern = scenario.callbacks
-    if fault is CallbackFault.LOST:
-        pattern = ()
-    elif fault is CallbackFault.DUPLICATE:
-        pattern = pattern * 2
-    elif fault is CallbackFault.LATE:
-        pattern = tuple(Callback.LATE if each is Callback.GENUINE else each for each in pattern)
-    planned: list[NewCallback] = []
-    genuine = ordered(provider.announce(world, charge), fault)
-    late_at = max(charge.created_at + config.late_callback, charge.ends_at)
-    held = config.approve_after * 2 if fault is CallbackFault.REORDERED and len(genuine) == 1 else 0.0
-    position = 0
+    notices = world.providers[charge.provider].announce(world, charge)
+    planned = _plan(world, charge, [each for each in notices if each.at_start is False or is_new], pattern, fault)
+    wait = 0.0
     for each in pattern:
         if each in FORGED:
-            notices, due_at, tries = forged(world, charge), charge.ends_at, 1  # a forger does not wait for an answer
-        else:
-            notices, tries = genuine, config.callback_tries
-            due_at = late_at if each is Callback.LATE else charge.ends_at + held
-        for notice in notices:
-            planned.append(
-                new_callback(
-                    charge.provider,
-                    charge.id,
-                    notice,
-                    due_at=due_at + (0.0 if notice.queue else position * CALLBACK_GAP),
-                    tries=tries,
-                    trust=FORGED.get(each, Trust.GENUINE),
-                )
-            )
-            position += 1
+            planned += _forge(charge, forged(world, charge), FORGED[each], due_at=charge.ends_at + wait)
+        wait += CALLBACK_GAP
     if fault is CallbackFault.FORGED:
-        start = time.time()
         for number, trust in enumerate(FORGED.values(), 1):
-            planned += [
-                new_callback(
-                    charge.provider, charge.id, notice, due_at=start + number * CALLBACK_GAP / 2, tries=1, trust=trust
-                )
-                for notice in forged(world, charge)
-            ]
-    return [callback for callback in planned if callback.url or provider.callback_url(config)]
+            planned += _forge(charge, forged(world, charge), trust, due_at=time.time() + number * CALLBACK_GAP / 2)
+    return [each for each in planned if can_be_sent(world, each)]
+
+
+def plan_transfer_callbacks(
+    world: World, transfer: Transfer, scenario: ChargeScenario, fault: CallbackFault | None, *, is_new: bool = True
+) -> list[NewCallback]:
+    """The same for a refund or payout. Nobody forges these."""
+    notices = world.providers[transfer.provider].announce_transfer(world, transfer)
+    kept = [each for each in notices if each.at_start is False or is_new]
+    return [each for each in _plan(world, transfer, kept, scenario.callbacks, fault) if can_be_sent(world, each)]
+
+
+def _plan(
+    world: World,
+    subject: Charge | Transfer,
+    notices: list[Notice],
+    pattern: tuple[Callback, ...],
+    fault: CallbackFault | None,
+) -> list[NewCallback]:
+    """The genuine callbacks."""
+    config = world.config
+    rounds = [each for each in pattern if each not in FORGED]
+    if fault is CallbackFault.LOST or not rounds:
+        return []
+    if fault is CallbackFault.DUPLICATE:
+        rounds *= 2
+    at_start = [each for each in notices if each.at_start]
+    at_end = [each for each in notices if not each.at_start]
+    end = subject.ends_at
+    if fault is CallbackFault.REORDERED and len(at_end) > 1:
+        at_end = [replace(notice, queue="") for notice in reversed(at_end)]
+    elif fault is CallbackFault.REORDERED:
+        end += config.approve_after * 2  # those of charges that end meanwhile come first
+    late = max(subject.created_at + config.late_callback, subject.ends_at)
+    timed = [(notice, subject.created_at) for notice in at_start]
+    for each in rounds:
+        is_late = each is Callback.LATE or fault is CallbackFault.LATE
+        timed += [(notice, late if is_late else end) for notice in at_end]
+    planned, position = [], 0
+    for notice, moment in timed:
+        # A queue keeps the order by itself.
+        wait = 0.0 if notice.queue or notice.at_start else position * CALLBACK_GAP
+        planned.append(new_callback(subject.provider, subject.id, notice, moment + wait, tries=config.callback_tries))
+        position += not notice.at_start
+    return planned
 
 
 def forged(world: World, charge: Charge) -> list[Notice]:
     """What the provider would tell if it were paid now. A forger waits in no queue."""
     claimed = replace(charge, outcome=State.PAID, ends_at=min(charge.ends_at, time.time()))
-    return [replace(notice, queue="") for notice in world.providers[charge.provider].announce(world, claimed)]
+    notices = world.providers[charge.provider].announce(world, claimed)
+    return [replace(notice, queue="") for notice in notices if not notice.at_start]
 
 
-def plan_transfer_callbacks(
-    world: World, transfer: Transfer, scenario: ChargeScenario, fault: CallbackFault | None
-) -> list[NewCallback]:
-    """What will be told about a refund or payout. Only what is genuine: nobody forges these."""
-    config, provider = world.config, world.providers[transfer.provider]
-    times = sum(each not in FORGED for each in scenario.callbacks)
-    times = 0 if fault is CallbackFault.LOST else times * 2 if fault is CallbackFault.DUPLICATE else times
-    is_late = fault is CallbackFault.LATE or Callback.LATE in scenario.callbacks
-    due_at = max(transfer.created_at + config.late_callback, transfer.ends_at) if is_late else transfer.ends_at
-    notices = ordered(provider.announce_transfer(world, transfer), fault) * times
-    planned = [
-        new_callback(
-            transfer.provider, transfer.id, notice, due_at=due_at + number * CALLBACK_GAP, tries=config.callback_tries
-        )
-        for number, notice in enumerate(notices)
-    ]
-    return [callback for callback in planned if callback.url or provider.callback_url(config)]
+def _forge(charge: Charge, notices: list[Notice], trust: Trust, *, due_at: float) -> list[NewCallback]:
+    """One try each: a forger does not wait for an answer."""
+    return [new_callback(charge.provider, charge.id, notice, due_at, tries=1, trust=trust) for notice in notices]
 
 
-def ordered(notices: list[Notice], fault: CallbackFault | None) -> list[Notice]:
-    if fault is CallbackFault.REORDERED and len(notices) > 1:
-        return [replace(notice, queue="") for notice in reversed(notices)]
-    return notices
+def can_be_sent(world: World, callback: NewCallback) -> bool:
+    """Whether it has an address, and a time that ever comes."""
+    has_address = callback.url or world.providers[callback.provider].callback_url(world.config)
+    return bool(has_address) and callback.due_at < NEVER
 
 
 def new_callback(
-    provider: str, subject: str, notice: Notice, *, due_at: float, tries: int, trust: Trust = Trust.GENUINE
+    provider: str, subject: str, notice: Notice, due_at: float, *, tries: int, trust: Trust = Trust.GENUINE
 ) -> NewCallback:
     return NewCallback(
         provider=provider,
@@ -132,10 +137,10 @@ async def deliver(world: World, callbacks: Sequence[DueCallback], *, first: bool
     await world.callbacks.send_now(early)
 
 
-async def tell(world: World, charge: Charge, *, is_drawn: bool = True) -> list[NewCallback]:
-    """The callbacks about a charge that somebody has just ended."""
+def tell(world: World, charge: Charge, *, is_new: bool = False, is_drawn: bool = True) -> list[NewCallback]:
+    """The callbacks about a charge that somebody has just ended, or started."""
     fault = world.faults.draw_callback(charge.provider, charge.reference, charge.phone) if is_drawn else None
-    return plan_callbacks(world, charge, charge_scenario(""), fault)
+    return plan_callbacks(world, charge, charge_scenario(""), fault, is_new=is_new)
 
 
 # What a person does
@@ -150,7 +155,7 @@ async def decide(world: World, charge: Charge, outcome: State) -> Charge:
     if outcome is State.DECLINED and refuse_to_end is not None:
         return await refuse_to_end(world, charge)
     decided = replace(charge, outcome=outcome, ends_at=now, is_waiting=False)
-    await deliver(world, world.ledger.charges.change(decided, await tell(world, decided), now=now))
+    await deliver(world, world.ledger.charges.change(decided, tell(world, decided), now=now))
     return decided
 
 
@@ -164,7 +169,7 @@ async def ignore(world: World, charge: Charge) -> Charge:
         ends_at = max(charge.created_at + world.config.push_timeout, now)
     is_page = charge.kind is not Kind.PUSH
     ignored = replace(charge, outcome=State.EXPIRED, ends_at=ends_at, is_waiting=is_page)
-    await deliver(world, world.ledger.charges.change(ignored, await tell(world, ignored), now=now))
+    await deliver(world, world.ledger.charges.change(ignored, tell(world, ignored), now=now))
     return ignored
 
 
@@ -184,7 +189,7 @@ async def pay_again(world: World, charge: Charge) -> Charge:
         ends_at=now,
         settles_at=None,
     )
-    stored = world.ledger.charges.accept(again, await tell(world, again), is_unique=False)
+    stored = world.ledger.charges.accept(again, tell(world, again, is_new=True), is_unique=False)
     await deliver(world, stored or [])
     return again
 
@@ -194,7 +199,7 @@ async def pay_again(world: World, charge: Charge) -> Charge:
 
 async def invent(world: World, charge: Charge, *, tells: bool) -> None:
     """A paid charge that nobody asked for. Raises `NotPossible` when its reference exists."""
-    stored = world.ledger.charges.accept(charge, await tell(world, charge) if tells else [])
+    stored = world.ledger.charges.accept(charge, tell(world, charge, is_new=True) if tells else [])
     if stored is None:
         raise NotPossible("There is a charge with this reference already.")
     await deliver(world, stored)
@@ -208,8 +213,16 @@ async def flip(world: World, charge: Charge, outcome: State, *, tells: bool) -> 
     flipped = replace(charge, outcome=outcome, ends_at=now, is_waiting=False, settles_at=None)
     if outcome in (State.DECLINED, State.EXPIRED, State.CANCELLED):
         world.ledger.charges.void_captures(charge)
-    planned = await tell(world, flipped, is_drawn=False) if tells else []
+    planned = tell(world, flipped, is_drawn=False) if tells else []
     await deliver(world, world.ledger.charges.change(flipped, planned, now=now))
+    return flipped
+
+
+async def flip_transfer(world: World, transfer: Transfer, outcome: TransferState, *, tells: bool) -> Transfer:
+    """Another end for a refund or payout, from now on."""
+    flipped = replace(transfer, outcome=outcome, ends_at=time.time())
+    planned = plan_transfer_callbacks(world, flipped, charge_scenario(""), None, is_new=False) if tells else []
+    await deliver(world, world.ledger.transfers.change(flipped, planned))
     return flipped
 
 

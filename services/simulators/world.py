@@ -96,7 +96,11 @@ async def read_bytes(request: Request) -> bytes:
 
 async def read_object(request: Request) -> dict[str, Any]:
     """The request's JSON object, or `NotJSON`."""
-    body = await read_bytes(request)
+    return parse_object(await read_bytes(request))
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """A JSON object, or `NotJSON`."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -22,11 +22,13 @@ from services.simulators.clickpesa.wire import (
     check_phone,
     check_reference,
     check_signature,
+    count_submission,
     cut,
     read_body,
     read_period,
     refuse,
     refuse_fields,
+    refuse_used,
     require_token,
     smallest_unit,
     trouble,
@@ -105,13 +107,7 @@ async def initiate(request: Request) -> Response:
     """POST /payments/initiate-ussd-push-request: the push itself. The reference is the idempotency key."""
     world = require_token(request)
     body = await read_body(request)
-    if isinstance(body.get("orderReference"), str):
-        world.ledger.charges.count_submission(
-            provider=PROVIDER,
-            reference=body["orderReference"],
-            phone=str(body.get("phoneNumber")),
-            amount=str(body.get("amount")),
-        )
+    count_submission(world, body, phone="phoneNumber")
     check_signature(world.config, body)
     amount = check_order(body)
     phone, reference = check_phone(body.get("phoneNumber")), body["orderReference"]
@@ -120,7 +116,7 @@ async def initiate(request: Request) -> Response:
     async def accept() -> Response:
         charge = play.push(id=new_charge_id(), amount=amount, currency="TZS", channel=channel_of(phone))
         if not await play.accept(charge):
-            raise refuse(409, f"Order reference {reference} already used: Create a different reference")
+            raise refuse_used(reference)
         return JSON(
             {
                 "id": charge.id,
@@ -215,7 +211,8 @@ def payment_reference(charge: Charge) -> str:
 
 
 def customer_of(charge: Charge) -> dict[str, str]:
-    return {**CUSTOMER, "customerPhoneNumber": charge.phone}
+    told: dict[str, str] = charge.extra.get("customer", {})
+    return {**CUSTOMER, "customerPhoneNumber": charge.phone, **told}
 
 
 def routes() -> Iterable[Route]:

@@ -56,6 +56,10 @@ def refuse_fields(*messages: str) -> Refusal:
     return Refusal(400, {"statusCode": 400, "message": list(messages), "error": "Bad Request"})
 
 
+def refuse_used(reference: str) -> Refusal:
+    return refuse(409, f"Order reference {reference} already used: Create a different reference")
+
+
 def trouble(fault: Fault) -> Response:
     """A call that goes wrong on purpose. The refusal is one of section 6, the wording of the last is unconfirmed."""
     if fault is Fault.REFUSE:
@@ -119,11 +123,20 @@ def check_signature(config: Config, body: Mapping[str, Any]) -> None:
         raise refuse_fields("Invalid checksum")
 
 
-def check_reference(reference: object) -> str:
+def count_submission(world: World, body: Mapping[str, Any], *, phone: str = "", amount: str = "amount") -> None:
+    """Count a call that tries to start a charge. `phone` and `amount` are the names of those fields."""
+    if isinstance(body.get("orderReference"), str):
+        told = str(body.get(phone) or "") if phone else ""
+        world.ledger.charges.count_submission(
+            provider=PROVIDER, reference=body["orderReference"], phone=told, amount=str(body.get(amount))
+        )
+
+
+def check_reference(reference: object, *, limit: int | None = REFERENCE_LIMIT) -> str:
     if not isinstance(reference, str) or not _REFERENCE.fullmatch(reference):
         raise refuse(400, "Invalid Order Reference, should only contain alphanumeric characters and cannot be blank")
-    if len(reference) > REFERENCE_LIMIT:
-        raise refuse(400, f"Order Reference should be less than or equal to {REFERENCE_LIMIT} characters")
+    if limit is not None and len(reference) > limit:
+        raise refuse(400, f"Order Reference should be less than or equal to {limit} characters")
     return reference
 
 
@@ -153,6 +166,12 @@ def as_number(amount: int, currency: str) -> int | float:
     """The same as a JSON number."""
     whole, part = divmod(amount, 10 ** DECIMALS.get(currency, 0))
     return float(as_text(amount, currency)) if part else whole
+
+
+def with_decimals(amount: int, currency: str) -> str:
+    """`1047.00`, as payouts print it whatever the currency."""
+    whole, part = divmod(amount, 10 ** DECIMALS.get(currency, 0))
+    return f"{whole}.{part:02d}"
 
 
 def channel_of(phone: str) -> str:

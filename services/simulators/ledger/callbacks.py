@@ -104,11 +104,11 @@ class Callbacks:
         rows = self._db.execute("SELECT due_at, id, queue FROM callback WHERE tries_left > 0 ORDER BY id")
         return [(row[0], row[1], row[2]) for row in rows]
 
-    def withdraw(self, *, provider: str, subject: str) -> None:
-        """Never send those about `subject` that were not tried yet: something else has happened instead."""
+    def withdraw(self, *, provider: str, subject: str, after: float) -> None:
+        """Never send those about `subject` that were due after that moment: something else has happened instead."""
         self._db.execute(
-            "DELETE FROM callback WHERE provider = ? AND subject = ? AND tries = 0 AND tries_left > 0",
-            (provider, subject),
+            "DELETE FROM callback WHERE provider = ? AND subject = ? AND tries = 0 AND tries_left > 0 AND due_at > ?",
+            (provider, subject, after),
         )
 
     def record_try(self, callback_id: int, *, acknowledged: bool, next_at: float) -> None:

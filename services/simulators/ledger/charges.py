@@ -35,6 +35,10 @@ CREATE INDEX IF NOT EXISTS capture_charge ON capture (provider, charge_id);
 """
 
 
+# For a charge without an end of its own: the year 2100.
+NEVER = 4_102_444_800.0
+
+
 class Kind(StrEnum):
     PUSH = "push"  # a question on the payer's phone
     CHECKOUT = "checkout"  # a page at an address, paid by whoever opens it
@@ -162,7 +166,7 @@ class Charges:
             self._plan_capture(charge)
             if callbacks is None:
                 return []
-            self._callbacks.withdraw(provider=charge.provider, subject=charge.id)
+            self._callbacks.withdraw(provider=charge.provider, subject=charge.id, after=now)
             return self._callbacks.add(callbacks)
 
     def save_extra(self, charge: Charge, extra: Mapping[str, Any]) -> Charge:

@@ -88,8 +88,16 @@ class Transfers:
                 "UPDATE transfer SET outcome = ?, ends_at = ? WHERE provider = ? AND id = ?",
                 (transfer.outcome, transfer.ends_at, transfer.provider, transfer.id),
             )
-            self._callbacks.withdraw(provider=transfer.provider, subject=transfer.id)
+            self._callbacks.withdraw(provider=transfer.provider, subject=transfer.id, after=transfer.ends_at)
             return self._callbacks.add(callbacks)
+
+    def find(self, provider: str, name: str) -> Transfer | None:
+        """The newest one under the caller's reference, or under the provider's id."""
+        row = self._db.execute(
+            "SELECT * FROM transfer WHERE provider = ? AND (reference = ? OR id = ?) ORDER BY number DESC LIMIT 1",
+            (provider, name, name),
+        ).fetchone()
+        return None if row is None else _read(row)
 
     def find_by_id(self, provider: str, id: str) -> Transfer | None:
         row = self._db.execute("SELECT * FROM transfer WHERE provider = ? AND id = ?", (provider, id)).fetchone()
