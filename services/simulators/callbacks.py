@@ -13,7 +13,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 
@@ -76,10 +76,10 @@ class CallbackSender:
     async def send_now(self, callbacks: Iterable[DueCallback]) -> None:
         """Make the first try of each, one after the other, whatever the answers. Later tries are in the background.
 
-        Instead of `schedule`. The queues of these callbacks are not waited for.
+        Instead of `schedule`. These callbacks leave their queues: they wait for nobody, and nobody for them.
         """
         for callback in callbacks:
-            await asyncio.wait([self._begin(callback)])
+            await asyncio.wait([self._begin(replace(callback, queue=""))])
 
     async def forget(self) -> None:
         """Give up what waits and what is in flight: the ledger was emptied."""

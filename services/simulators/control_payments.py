@@ -13,7 +13,8 @@ from starlette.routing import Route
 from services.simulators import till
 from services.simulators.calls import iso_time
 from services.simulators.control import PREFIX, provider_called, read_natural
-from services.simulators.ledger.charges import NEVER, Charge, ChargeRecord, State
+from services.simulators.ledger.charges import NEVER, Charge, State
+from services.simulators.ledger.records import ChargeRecord
 from services.simulators.ledger.transfers import Transfer
 from services.simulators.world import JSON, World, world_of
 
@@ -40,7 +41,7 @@ async def list_clickpesa_charges(request: Request) -> Response:
 def charges_as_data(world: World, request: Request, provider: str | None) -> list[dict[str, Any]]:
     now = time.time()
     limit = read_natural(request, "limit", -1)
-    records = world.ledger.charges.records(
+    records = world.ledger.records.list_all(
         now=now,
         provider=provider,
         reference=request.query_params.get("reference"),
@@ -113,7 +114,7 @@ async def list_waiting(request: Request) -> Response:
 def charge_as_data(world: World, charge: Charge, now: float) -> dict[str, Any]:
     [record] = [
         each
-        for each in world.ledger.charges.records(now=now, provider=charge.provider, reference=charge.reference)
+        for each in world.ledger.records.list_all(now=now, provider=charge.provider, reference=charge.reference)
         if each.charge is not None and each.charge.id == charge.id
     ]
     return record_as_data(world, record, now)

@@ -78,13 +78,14 @@ CHARGE_SCENARIOS = (
     ChargeScenario(
         ending="101",
         name="declined",
-        description="The customer declines after SIMULATOR_APPROVE_AFTER seconds; one PAYMENT FAILED callback.",
+        description="The customer declines after SIMULATOR_APPROVE_AFTER seconds; one callback, where the provider "
+        "tells of a decline.",
         outcome=State.DECLINED,
     ),
     ChargeScenario(
         ending="102",
         name="never_answered",
-        description="The customer never answers. The push ends FAILED by itself after SIMULATOR_PUSH_TIMEOUT seconds; "
+        description="The customer never answers. The push ends unpaid by itself after SIMULATOR_PUSH_TIMEOUT seconds; "
         "no callback ever, so only a status query finds out.",
         outcome=State.EXPIRED,
         ends=Ending.PUSH_TIMEOUT,
@@ -147,14 +148,14 @@ CHARGE_SCENARIOS = (
         ending="111",
         name="callback_first",
         description="Approved at once; the callback is delivered before the initiate call is answered "
-        "(which still says PROCESSING).",
+        "(which still says that it is under way).",
         callback_fault=CallbackFault.BEFORE_REPLY,
     ),
     ChargeScenario(
         ending="112",
         name="settled_later",
-        description="Approved with one SUCCESS callback; SIMULATOR_SETTLE_AFTER seconds later "
-        "status queries say SETTLED.",
+        description="Approved with one callback; SIMULATOR_SETTLE_AFTER seconds later it is settled (ClickPesa: "
+        "status queries say SETTLED).",
         settles=True,
     ),
 )

@@ -23,8 +23,8 @@ from services.simulators.clickpesa.wire import (
     check_reference,
     check_signature,
     count_submission,
-    cut,
     read_body,
+    read_cut,
     read_period,
     refuse,
     refuse_fields,
@@ -171,15 +171,23 @@ async def query_all(request: Request) -> Response:
     world = require_token(request)
     asked = request.query_params
     since, until = read_period(asked)
-    now = time.time()
-    rows = [
-        as_row(world.config, charge, now)
-        for charge in world.ledger.charges.list_all(PROVIDER, since=since, until=until)
-    ]
-    page = cut(rows, asked, ("status", "collectedCurrency", "channel", "orderReference", "clientId"))
+    wanted = read_cut(asked, ("status", "collectedCurrency", "channel", "orderReference", "clientId"))
+    now, charges = time.time(), world.ledger.charges
 
     async def accept() -> Response:
-        return JSON(page)
+        if wanted.filters:
+            found = charges.list_all(PROVIDER, since=since, until=until)
+            return JSON(wanted.of([as_row(world.config, charge, now) for charge in found]))
+        # The usual question, about every payment of some days, reads no more than it shows.
+        page, total = charges.page(
+            PROVIDER,
+            since=since,
+            until=until,
+            newest_first=wanted.newest_first,
+            skip=wanted.skip,
+            limit=wanted.limit,
+        )
+        return JSON({"data": [as_row(world.config, charge, now) for charge in page], "totalCount": total})
 
     return await Play.begin(world, PROVIDER, "list", only_asks=True).answer(accept, trouble)
 

@@ -26,8 +26,8 @@ from services.simulators.clickpesa.wire import (
     check_phone,
     check_reference,
     check_signature,
-    cut,
     read_body,
+    read_cut,
     read_period,
     refuse,
     refuse_fields,
@@ -222,15 +222,15 @@ async def query_all(request: Request) -> Response:
     world = require_token(request)
     asked, now = request.query_params, time.time()
     since, until = read_period(asked)
+    wanted = read_cut(asked, ("status", "currency", "channel", "orderReference", "clientId", "transferType"))
     rows = [
         as_row(world.config, transfer, now)
         for transfer in world.ledger.transfers.list_all(PROVIDER)
         if since <= transfer.created_at < until
     ]
-    page = cut(rows, asked, ("status", "currency", "channel", "orderReference", "clientId", "transferType"))
 
     async def accept() -> Response:
-        return JSON(page)
+        return JSON(wanted.of(rows))
 
     return await Play.begin(world, PROVIDER, "list", only_asks=True).answer(accept, trouble)
 

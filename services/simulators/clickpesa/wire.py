@@ -12,6 +12,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -200,20 +201,35 @@ def read_period(asked: Mapping[str, str]) -> tuple[float, float]:
     return start or 0.0, float("inf") if end is None else end + 86_400
 
 
-def cut(rows: list[dict[str, Any]], asked: Mapping[str, str], filters: tuple[str, ...]) -> dict[str, Any]:
-    """Rows in order of time, filtered, sorted and cut as section 3.6 says."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """How a list is asked for (section 3.6): filters that were given, order, and which part."""
+
+    filters: Mapping[str, str]
+    newest_first: bool
+    skip: int
+    limit: int
+
+    def of(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """The page of rows that come in order of time."""
+        rows = [row for row in rows if all(row.get(name) == wanted for name, wanted in self.filters.items())]
+        if self.newest_first:
+            rows.reverse()
+        return {"data": rows[self.skip : self.skip + self.limit], "totalCount": len(rows)}
+
+
+def read_cut(asked: Mapping[str, str], filters: tuple[str, ...]) -> Cut:
     if asked.get("sortBy", "createdAt") != "createdAt":
         raise refuse_fields("sortBy must be createdAt")
     order_by = asked.get("orderBy", "DESC")
     if order_by not in ("ASC", "DESC"):
         raise refuse_fields("orderBy must be ASC or DESC")
-    skip, limit = read_natural(asked.get("skip", "0"), "skip"), read_natural(asked.get("limit", "20"), "limit")
-    for name in filters:
-        if name in asked:
-            rows = [row for row in rows if row.get(name) == asked[name]]
-    if order_by == "DESC":
-        rows.reverse()
-    return {"data": rows[skip : skip + limit], "totalCount": len(rows)}
+    return Cut(
+        filters={name: asked[name] for name in filters if name in asked},
+        newest_first=order_by == "DESC",
+        skip=read_natural(asked.get("skip", "0"), "skip"),
+        limit=read_natural(asked.get("limit", "20"), "limit"),
+    )
 
 
 def read_natural(text: str, name: str) -> int:

@@ -6,7 +6,7 @@ answer depends on a background task having run.
 
 from __future__ import annotations
 
-from services.simulators.ledger import callbacks, charges, documents, texts, tokens, transfers
+from services.simulators.ledger import callbacks, charges, documents, records, texts, tokens, transfers
 from services.simulators.ledger.database import Database
 
 TABLES = (tokens, charges, transfers, texts, callbacks, documents)
@@ -20,6 +20,7 @@ class Ledger:
         self.tokens = tokens.Tokens(self._db)
         self.callbacks = callbacks.Callbacks(self._db)
         self.charges = charges.Charges(self._db, self.callbacks)
+        self.records = records.Records(self._db)
         self.transfers = transfers.Transfers(self._db, self.callbacks)
         self.texts = texts.Texts(self._db, self.callbacks)
         self.documents = documents.Documents(self._db)

@@ -104,25 +104,6 @@ class Charge:
         return self.ends_at
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChargeRecord:
-    """Everything known about one charge, or about a reference under which nothing was ever accepted.
-
-    `submitted` counts the calls that tried to start one, `captured` how often money was really taken.
-    """
-
-    provider: str
-    reference: str
-    phone: str
-    amount: str
-    submitted: int
-    charge: Charge | None
-    captured: int
-    captured_amount: int
-    callbacks_sent: int
-    callbacks_acknowledged: int
-
-
 class Charges:
     def __init__(self, db: Database, callbacks: Callbacks) -> None:
         self._db, self._callbacks = db, callbacks
@@ -216,7 +197,7 @@ class Charges:
         row = self._db.execute(
             "SELECT * FROM charge WHERE provider = ? AND id = ? AND (? OR NOT is_dropped)", (provider, id, with_dropped)
         ).fetchone()
-        return None if row is None else _read(row)
+        return None if row is None else read_charge(row)
 
     def list_by_reference(self, provider: str, reference: str, *, with_dropped: bool = False) -> list[Charge]:
         """Oldest first. More than one when the customer paid again, or where references need not be unique."""
@@ -224,7 +205,7 @@ class Charges:
             "SELECT * FROM charge WHERE provider = ? AND reference = ? AND (? OR NOT is_dropped) ORDER BY number",
             (provider, reference, with_dropped),
         )
-        return [_read(row) for row in rows]
+        return [read_charge(row) for row in rows]
 
     def list_all(self, provider: str, *, since: float = 0.0, until: float = float("inf")) -> list[Charge]:
         """Those made in [since, until), oldest first, without those the provider has forgotten."""
@@ -233,12 +214,26 @@ class Charges:
             " ORDER BY created_at, number",
             (provider, since, until),
         )
-        return [_read(row) for row in rows]
+        return [read_charge(row) for row in rows]
+
+    def page(
+        self, provider: str, *, since: float, until: float, newest_first: bool, skip: int, limit: int
+    ) -> tuple[list[Charge], int]:
+        """Some of what `list_all` lists, and how many it would list."""
+        where = "FROM charge WHERE provider = ? AND created_at >= ? AND created_at < ? AND NOT is_dropped"
+        values = (provider, since, until)
+        total = self._db.execute(f"SELECT COUNT(*) {where}", values).fetchone()[0]
+        order = "created_at DESC, number DESC" if newest_first else "created_at, number"
+        rows = self._db.execute(
+            f"SELECT * {where} ORDER BY {order} LIMIT ? OFFSET ?",
+            (*values, limit, skip),
+        )
+        return [read_charge(row) for row in rows], total
 
     def list_waiting(self, now: float) -> list[Charge]:
         """Those that a person may still decide, oldest first."""
         rows = self._db.execute("SELECT * FROM charge WHERE is_waiting AND ends_at > ? ORDER BY number", (now,))
-        return [_read(row) for row in rows]
+        return [read_charge(row) for row in rows]
 
     def captures(self, charge: Charge, *, now: float) -> int:
         """How often money was really taken under this charge."""
@@ -264,76 +259,12 @@ class Charges:
         )
         return {(row[0], row[1]): row[2] for row in rows}
 
-    def records(
-        self, *, now: float, provider: str | None = None, reference: str | None = None, limit: int | None = None
-    ) -> list[ChargeRecord]:
-        """Every charge and every reference that was only submitted; oldest first, or the newest `limit` first."""
-        rows = self._db.execute(*_only(RECORDS, {"c.provider": provider, "c.reference": reference}, limit, now=now))
-        records = [
-            ChargeRecord(
-                provider=row["provider"],
-                reference=row["reference"],
-                phone=row["asked_phone"],
-                amount=row["asked_amount"],
-                submitted=row["submitted"],
-                charge=_read(row),
-                captured=row["captured"],
-                captured_amount=row["captured_amount"],
-                callbacks_sent=row["sent"],
-                callbacks_acknowledged=row["acknowledged"],
-            )
-            for row in rows
-        ]
-        refused = self._db.execute(*_only(REFUSED, {"c.provider": provider, "c.reference": reference}, limit))
-        return records + [
-            ChargeRecord(
-                provider=row["provider"],
-                reference=row["reference"],
-                phone=row["phone"],
-                amount=row["amount"],
-                submitted=row["times"],
-                charge=None,
-                captured=0,
-                captured_amount=0,
-                callbacks_sent=0,
-                callbacks_acknowledged=0,
-            )
-            for row in refused
-        ]
-
-
-RECORDS = """
-SELECT c.*, COALESCE(s.times, 0) AS submitted, COALESCE(s.phone, '') AS asked_phone,
-    COALESCE(s.amount, '') AS asked_amount,
-    (SELECT COUNT(*) FROM capture k WHERE k.provider = c.provider AND k.charge_id = c.id AND k.at <= :now) AS captured,
-    (SELECT COALESCE(SUM(k.amount), 0) FROM capture k
-        WHERE k.provider = c.provider AND k.charge_id = c.id AND k.at <= :now) AS captured_amount,
-    (SELECT COALESCE(SUM(b.tries), 0) FROM callback b WHERE b.provider = c.provider AND b.subject = c.id) AS sent,
-    (SELECT COALESCE(SUM(b.acknowledged), 0) FROM callback b
-        WHERE b.provider = c.provider AND b.subject = c.id) AS acknowledged
-FROM charge c LEFT JOIN submission s ON s.provider = c.provider AND s.reference = c.reference WHERE TRUE"""
-REFUSED = """
-SELECT c.* FROM submission c WHERE NOT EXISTS
-    (SELECT 1 FROM charge x WHERE x.provider = c.provider AND x.reference = c.reference)"""
-
-
-def _only(
-    statement: str, wanted: Mapping[str, str | None], limit: int | None, **values: Any
-) -> tuple[str, dict[str, Any]]:
-    """The statement for some rows of `c` and its values: an index only helps where nothing is asked of a NULL."""
-    for name, value in wanted.items():
-        if value is not None:
-            key = name.removeprefix("c.")
-            statement += f" AND {name} = :{key}"
-            values[key] = value
-    order = "" if limit is None else f" DESC LIMIT {limit:d}"
-    return f"{statement} ORDER BY c.number{order}", values
-
 
 _COLUMNS = tuple(Charge.__dataclass_fields__)
 
 
-def _read(row: Any) -> Charge:
+def read_charge(row: Any) -> Charge:
+    """A charge from a row that has its columns."""
     values = {name: row[name] for name in _COLUMNS}
     return Charge(
         **{
