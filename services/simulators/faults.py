@@ -130,15 +130,17 @@ class FaultBook:
             else None
         )
 
-    def draw_callback(self, provider: str, reference: str, phone: str = "") -> CallbackFault | None:
+    def draw_callback(
+        self, provider: str, reference: str, phone: str = "", *, only: Sequence[CallbackFault] = tuple(CallbackFault)
+    ) -> CallbackFault | None:
         """What happens to the callbacks about this charge. Call it once for each course of a charge."""
         for script in self.scripts:
-            if isinstance(script.fault, CallbackFault) and script.matches(provider, script.operation, reference, phone):
+            if script.fault in only and script.matches(provider, script.operation, reference, phone):
                 self._use(script)
-                return script.fault
+                return CallbackFault(script.fault)
         rates = self.rates
         chosen = self._chance(provider, "callback", reference, rates.callback_rate, rates.callback_faults)
-        return CallbackFault(chosen) if chosen else None
+        return CallbackFault(chosen) if chosen is not None and chosen in only else None
 
     def _use(self, script: Script) -> None:
         script.times -= 1

@@ -35,9 +35,13 @@ from services.simulators.world import NoAnswer, World
 WRONG_CURRENCY = {"TZS": "KES"}  # any other currency is collected in TZS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Play:
-    """What is in store for one call: `fault` for its answer, `callback_fault` for the callbacks of what it starts."""
+    """What is in store for one call: `fault` for its answer, `callback_fault` for the callbacks of what it starts.
+
+    The latter is drawn when something is started. Where a person decides, only forgeries can come before that; the rest
+    is drawn then.
+    """
 
     world: World
     provider: str
@@ -45,7 +49,7 @@ class Play:
     phone: str
     scenario: ChargeScenario
     fault: Fault | None
-    callback_fault: CallbackFault | None
+    callback_fault: CallbackFault | None = None
 
     @classmethod
     def begin(
@@ -65,7 +69,6 @@ class Play:
         """
         scenario = charge_scenario(phone)
         fault = world.faults.draw(provider, operation, reference, phone, only_asks=only_asks)
-        callback_fault = None if only_asks else world.faults.draw_callback(provider, reference, phone)
         return cls(
             world=world,
             provider=provider,
@@ -73,7 +76,6 @@ class Play:
             phone=phone,
             scenario=scenario,
             fault=fault or scenario.reply,
-            callback_fault=callback_fault or scenario.callback_fault,
         )
 
     # What a call starts
@@ -96,6 +98,7 @@ class Play:
         asks_a_person = scenario.ends is Ending.PERSON or (
             self.world.customer.mode is Mode.ASK and scenario is charge_scenario("")
         )
+        self._draw_callbacks(is_waiting=asks_a_person)
         if asks_a_person:
             lasts, outcome = config.ask_timeout, State.EXPIRED
         elif scenario.ends is Ending.PUSH_TIMEOUT:
@@ -140,6 +143,7 @@ class Play:
     ) -> Charge:
         """A page that waits for whoever opens it, for `lasts` seconds. Nothing ever pays it by itself."""
         now = time.time()
+        self._draw_callbacks(is_waiting=True)
         collected, collected_currency = self._collected(amount, currency)
         return Charge(
             provider=self.provider,
@@ -175,6 +179,7 @@ class Play:
     ) -> Transfer:
         """A refund or payout: sent after SIMULATOR_APPROVE_AFTER seconds, failed where the number's scenario is."""
         config, now = self.world.config, time.time()
+        self._draw_callbacks(is_waiting=False)
         lasts = config.push_timeout if self.scenario.ends is Ending.PUSH_TIMEOUT else config.approve_after
         is_sent = self.scenario.outcome is State.PAID or self.scenario.ends is Ending.PERSON
         return Transfer(
@@ -194,6 +199,11 @@ class Play:
             ends_at=now + (0.0 if self.callback_fault is CallbackFault.BEFORE_REPLY else lasts),
             extra=extra or {},
         )
+
+    def _draw_callbacks(self, *, is_waiting: bool) -> None:
+        only = (CallbackFault.FORGED,) if is_waiting else tuple(CallbackFault)
+        drawn = self.world.faults.draw_callback(self.provider, self.reference, self.phone, only=only)
+        self.callback_fault = drawn or (None if is_waiting else self.scenario.callback_fault)
 
     def _collected(self, amount: int, currency: str) -> tuple[int, str]:
         percent = 90 if self.fault is Fault.WRONG_AMOUNT else self.scenario.collected_percent

@@ -120,6 +120,21 @@ def test_a_declined_page_is_told(clickpesa, receiver):
     assert clickpesa.simulator.charge("ORD1")["captured"] == 0
 
 
+def test_a_script_waits_for_the_person_but_a_forger_does_not(clickpesa, receiver):
+    for fault in ("forged", "lost"):
+        clickpesa.simulator.control("faults", provider="clickpesa", fault=fault, reference="ORD1")
+    url = checkout(clickpesa)
+
+    forgeries = wait_for(lambda: len(found := receiver.about("ORD1")) == 2 and found)
+    assert [signing.is_valid(CHECKSUM_KEY, each) for each in forgeries] == [False, False]
+    assert clickpesa.simulator.charge("ORD1")["captured"] == 0
+    press(clickpesa, url, "pay")
+    time.sleep(0.3)
+
+    assert len(receiver.about("ORD1")) == 2
+    assert clickpesa.simulator.charge("ORD1")["captured"] == 1
+
+
 def test_a_page_escapes_what_callers_wrote(clickpesa):
     name = "<script>alert(1)</script>"
     clickpesa.simulator.control(
