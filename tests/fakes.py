@@ -31,7 +31,7 @@ class ScriptedGateway(PaymentGateway):
 
     code: ClassVar[str] = "scripted"
     name: ClassVar[str] = "Scripted"
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.PUSH, Capability.QUERY})
+    capabilities: frozenset[Capability] = frozenset({Capability.PUSH, Capability.QUERY})
     currencies: ClassVar[frozenset[str]] = frozenset({"TZS", "USD"})
     credentials: ClassVar[tuple[Credential, ...]] = ()
 
@@ -76,7 +76,7 @@ class ScriptedGateway(PaymentGateway):
 class IdempotentScriptedGateway(ScriptedGateway):
     """The same, at a provider that refuses a second charge under one reference."""
 
-    capabilities: ClassVar[frozenset[Capability]] = ScriptedGateway.capabilities | {Capability.IDEMPOTENT_CHARGE}
+    capabilities: frozenset[Capability] = ScriptedGateway.capabilities | {Capability.IDEMPOTENT_CHARGE}
 
 
 @contextmanager

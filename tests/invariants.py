@@ -20,6 +20,10 @@ class Invariant:
 
 
 INVARIANTS: dict[str, Invariant] = {
+    "I24": Invariant(
+        "A signed callback counts for five minutes before and after its timestamp, not longer.",
+        "4:00 accepted, 5:01 rejected, both ways",
+    ),
     "I39": Invariant(
         "Many refreshes at once with one token all succeed with one successor, and the session lives.",
         "200 rounds, 0 exceptions",

@@ -158,7 +158,7 @@ def banner(place: Place, database: str, server: Server | None) -> str:
         ("ReDoc", f"{base}/redoc/"),
         ("Admin", f"{base}/admin/   {ADMIN_LOGIN}"),
         ("Demo login", DEMO_LOGIN),
-        ("Simulators", f"{place.simulators_url}/simulator/scenarios"),
+        ("Simulators", f"{place.simulators_url}/simulator/"),
         ("Mail folder", str(place.mail_dir)),
         ("Database", _without_password(database)),
         ("Broker", str(server) if server else "none: one relay process, see above"),

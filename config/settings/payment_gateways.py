@@ -7,6 +7,20 @@ from typing import Any
 
 from config.settings.environment import env
 
+# Made up, for the simulator: beginnings of the numbers of Vodacom, Tigo, Airtel and Halotel.
+DEMO_WALLET_CODES = {
+    "25574": "DEMOVODA",
+    "25575": "DEMOVODA",
+    "25576": "DEMOVODA",
+    "25565": "DEMOTIGO",
+    "25567": "DEMOTIGO",
+    "25571": "DEMOTIGO",
+    "25568": "DEMOAIRTEL",
+    "25569": "DEMOAIRTEL",
+    "25578": "DEMOAIRTEL",
+    "25562": "DEMOHALO",
+}
+
 
 def payment_gateways(simulators_url: str | None = None) -> dict[str, Any]:
     """Every gateway of the kit. With `simulators_url` each address and credential has a local default.
@@ -15,7 +29,12 @@ def payment_gateways(simulators_url: str | None = None) -> dict[str, Any]:
     tenants may still bring their own.
     """
     read = _Reader(simulators_url)
-    return {"clickpesa": _clickpesa(read)}
+    return {
+        "clickpesa": _clickpesa(read),
+        "selcom": _selcom(read),
+        "beem_pay": _beem_pay(read),
+        "polar": _polar(read),
+    }
 
 
 def _clickpesa(read: _Reader) -> dict[str, Any]:
@@ -38,6 +57,94 @@ def _clickpesa(read: _Reader) -> dict[str, Any]:
         "CALLBACK_TOKEN": read.required("CLICKPESA_CALLBACK_TOKEN", "demo-clickpesa-callback-token")
         if has_account
         else "",
+    }
+
+
+def _selcom(read: _Reader) -> dict[str, Any]:
+    has_account = read.is_local or bool(read.optional("SELCOM_VENDOR"))
+    return {
+        "BACKEND": "services.payments.providers.selcom.SelcomGateway",
+        "OPTIONS": {
+            "base_url": read.url("SELCOM_BASE_URL", live="https://apigw.selcommobile.com/v1", local="/selcom/v1"),
+            "fallback_email": read.optional("SELCOM_FALLBACK_EMAIL", "customers@example.com"),
+        },
+        "CREDENTIALS": {
+            "vendor": read.required("SELCOM_VENDOR", "demo-till"),
+            "api_key": read.required("SELCOM_API_KEY", "demo-selcom-key"),
+            "api_secret": read.required("SELCOM_API_SECRET", "demo-selcom-secret"),
+            "float_vendor": read.optional("SELCOM_FLOAT_VENDOR"),
+            "pin": read.optional("SELCOM_PIN", "demo-pin"),
+            "sender_name": read.optional("SELCOM_SENDER_NAME", "Demo Shop"),
+            "sender_phone": read.optional("SELCOM_SENDER_PHONE", "+255700000001"),
+        }
+        if has_account
+        else None,
+        # Without a pin nothing is paid out, without a sender nothing to banks.
+        "OPTIONAL": ("fallback_email", "float_vendor", "pin", "sender_name", "sender_phone"),
+        "CALLBACK_TOKEN": read.required("SELCOM_CALLBACK_TOKEN", "demo-selcom-callback-token") if has_account else "",
+    }
+
+
+def _beem_pay(read: _Reader) -> dict[str, Any]:
+    has_account = read.is_local or bool(read.optional("BEEM_PAY_API_KEY"))
+    mode = env.str("BEEM_PAY_TOKEN_MODE", default="per_order")
+    # The codes of the networks come from Beem; without them there is nowhere to pay out to.
+    wallet_codes = env.dict("BEEM_PAY_WALLET_CODES", default=DEMO_WALLET_CODES if read.is_local else {})
+    entry: dict[str, Any] = {
+        "BACKEND": "services.payments.providers.beem.BeemPayGateway",
+        "OPTIONS": {
+            "checkout_url": read.url(
+                "BEEM_PAY_CHECKOUT_URL", live="https://checkout.beem.africa/v1", local="/beem/pay/v1"
+            ),
+            "balance_url": read.url(
+                "BEEM_PAY_BALANCE_URL", live="https://apitopup.beem.africa/v1", local="/beem/pay/v1"
+            ),
+            "token_mode": mode,
+        },
+        "CREDENTIALS": {
+            "api_key": read.required("BEEM_PAY_API_KEY", "demo-beem-key"),
+            "secret_key": read.required("BEEM_PAY_SECRET_KEY", "demo-beem-secret"),
+            "secure_token": read.optional("BEEM_PAY_SECURE_TOKEN", "demo-beem-secure-token"),
+            "reference_prefix": read.required("BEEM_PAY_REFERENCE_PREFIX", "DEMO"),
+        }
+        if has_account
+        else None,
+        "OPTIONAL": ("secure_token",) if mode == "off" else (),  # production refuses any other empty one
+        "CALLBACK_TOKEN": read.required("BEEM_PAY_CALLBACK_TOKEN", "demo-beem-pay-callback-token")
+        if has_account
+        else "",
+    }
+    if wallet_codes:
+        entry["BACKEND"] = "services.payments.providers.beem_payouts.BeemPayWithPayouts"
+        entry["OPTIONS"] |= {
+            "payout_url": read.url(
+                "BEEM_PAY_PAYOUT_URL",
+                # One client of 2026 uses https://bpay.beem.africa/v1 (unconfirmed); this is the samples'.
+                live="https://apipay.beem.africa/webservices/disbursement",
+                local="/beem/pay/v1",
+            ),
+            "wallet_codes": wallet_codes,
+        }
+        if has_account:
+            entry["CREDENTIALS"] |= {"account_no": read.required("BEEM_PAY_ACCOUNT_NO", "demo-account")}
+    return entry
+
+
+def _polar(read: _Reader) -> dict[str, Any]:
+    has_account = read.is_local or bool(read.optional("POLAR_ACCESS_TOKEN"))
+    return {
+        "BACKEND": "services.payments.providers.polar.PolarGateway",
+        "OPTIONS": {"base_url": read.url("POLAR_BASE_URL", live="https://api.polar.sh", local="/polar")},
+        "CREDENTIALS": {
+            "access_token": read.required("POLAR_ACCESS_TOKEN", "demo-polar-token"),
+            "webhook_secret": read.required("POLAR_WEBHOOK_SECRET", "demo-polar-webhook-secret"),
+            "product_id": read.required("POLAR_PRODUCT_ID", "e8b2c1a4-5f3d-4c7e-9a10-2b6c7d8e9f01"),
+            "default_currency": read.optional("POLAR_DEFAULT_CURRENCY"),
+        }
+        if has_account
+        else None,
+        "OPTIONAL": ("default_currency",),  # without it: US dollars, as Polar's organizations begin
+        "CALLBACK_TOKEN": read.required("POLAR_CALLBACK_TOKEN", "demo-polar-callback-token") if has_account else "",
     }
 
 

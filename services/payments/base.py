@@ -208,7 +208,7 @@ class ChargeRequest:
     reference: str
     money: Money
     method: Method = Method.PUSH
-    phone: str = ""
+    phone: str = field(default="", repr=False)
     description: str = ""
     customer: Customer = field(default_factory=Customer, repr=False)
     return_url: str = ""
@@ -272,9 +272,9 @@ class PayoutRequest:
 
     reference: str
     money: Money
-    phone: str = ""
+    phone: str = field(default="", repr=False)
     bank: BankAccount | None = field(default=None, repr=False)
-    name: str = ""  # of the recipient
+    name: str = field(default="", repr=False)  # of the recipient
     narration: str = ""
 
 
@@ -334,7 +334,8 @@ class PaymentGateway(ABC):
 
     code: ClassVar[str]
     name: ClassVar[str]
-    capabilities: ClassVar[frozenset[Capability]] = frozenset()
+    # Of the class: all that an account can have. An account without a credential that something needs has less.
+    capabilities: frozenset[Capability] = frozenset()
     currencies: ClassVar[frozenset[str]]
     credentials: ClassVar[tuple[Credential, ...]]
 

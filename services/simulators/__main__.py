@@ -21,7 +21,8 @@ from starlette.applications import Starlette
 
 from services.simulators.app import create_app
 from services.simulators.config import BadSetting, read_config
-from services.simulators.ledger import Ledger, LedgerUnusable
+from services.simulators.ledger.book import Ledger
+from services.simulators.ledger.database import LedgerUnusable
 
 logger = logging.getLogger("simulators")
 

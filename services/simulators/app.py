@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -14,12 +14,25 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.simulators import beem, clickpesa, control, oauth
+from services.simulators import beem, control, control_customer, control_faults, control_payments, hosted, oauth
 from services.simulators.callbacks import CallbackSender, Target
 from services.simulators.calls import CallLog
+from services.simulators.clickpesa.provider import CLICKPESA
 from services.simulators.config import Config, read_config
-from services.simulators.ledger import Ledger
+from services.simulators.customer import Customer, Mode
+from services.simulators.faults import FaultBook, Rates
+from services.simulators.ledger.book import Ledger
+from services.simulators.ledger.callbacks import DueCallback
+from services.simulators.provider import PaymentProvider
 from services.simulators.world import JSON, Refusal, World
+
+# Everything the core knows about a payment provider; a new one is added here.
+PROVIDERS: tuple[PaymentProvider, ...] = (CLICKPESA,)
+
+
+def is_ours(path: str) -> bool:
+    """What no provider has, and so is not worth a line among the calls."""
+    return path in ("/", control.PREFIX, "/favicon.ico") or path.startswith(f"{control.PREFIX}/")
 
 
 class LogCalls:
@@ -29,7 +42,7 @@ class LogCalls:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(f"{control.PREFIX}/"):
+        if scope["type"] != "http" or is_ours(scope["path"]):
             await self._app(scope, receive, send)
             return
         started, status = time.time(), None
@@ -66,6 +79,14 @@ async def answer_http_error(request: Request, error: Exception) -> Response:
     return JSON({"statusCode": error.status_code, "message": error.detail}, status_code=error.status_code)
 
 
+def target_of(provider: PaymentProvider, config: Config) -> Target:
+    def sign(callback: DueCallback, now: float) -> tuple[bytes, Mapping[str, str]]:
+        signed = provider.sign(config, callback, now)
+        return signed.body, signed.headers
+
+    return Target(url=provider.callback_url(config), is_received=provider.is_received, sign=sign)
+
+
 def create_app(config: Config | None = None) -> Starlette:
     """The application. Settings come from the environment when none are given; they are read at its start."""
 
@@ -77,16 +98,30 @@ def create_app(config: Config | None = None) -> Starlette:
             ledger=ledger,
             calls=calls,
             targets={
-                clickpesa.PROVIDER: Target(
-                    url=settings.clickpesa_callback_url, is_received=lambda status: 200 <= status < 300
-                ),
+                **{provider.code: target_of(provider, settings) for provider in PROVIDERS},
                 # The vendor notes say "when we do not answer 200", so nothing else counts.
-                beem.PROVIDER: Target(url=settings.beem_callback_url, is_received=lambda status: status == 200),
+                beem.PROVIDER: Target(
+                    url=settings.beem_callback_url,
+                    is_received=lambda status: status == 200,
+                    sign=lambda callback, now: (callback.body, {}),
+                ),
             },
             backoff=settings.callback_backoff,
             timeout=settings.callback_timeout,
         )
-        app.state.world = World(config=settings, ledger=ledger, calls=calls, callbacks=callbacks)
+        app.state.world = World(
+            config=settings,
+            ledger=ledger,
+            calls=calls,
+            callbacks=callbacks,
+            faults=FaultBook(
+                rates=Rates(
+                    rate=settings.fault_rate, callback_rate=settings.callback_fault_rate, seed=settings.fault_seed
+                )
+            ),
+            customer=Customer(Mode(settings.customer)),
+            providers={provider.code: provider for provider in PROVIDERS},
+        )
         callbacks.start()
         try:
             yield
@@ -95,7 +130,16 @@ def create_app(config: Config | None = None) -> Starlette:
             ledger.close()
 
     return Starlette(
-        routes=[*clickpesa.routes(), *beem.routes(), *oauth.routes(), *control.routes()],
+        routes=[
+            *(route for provider in PROVIDERS for route in provider.routes()),
+            *beem.routes(),
+            *oauth.routes(),
+            *hosted.routes(),
+            *control.routes(),
+            *control_payments.routes(),
+            *control_customer.routes(),
+            *control_faults.routes(),
+        ],
         lifespan=lifespan,
         middleware=[Middleware(LogCalls)],
         exception_handlers={Refusal: answer_refusal, HTTPException: answer_http_error},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from itertools import takewhile
 from typing import Any
 
 KEEP = 500
@@ -15,6 +16,7 @@ class CallLog:
 
     def __init__(self) -> None:
         self._calls: deque[dict[str, Any]] = deque(maxlen=KEEP)
+        self._numbers = 0
 
     def add(
         self,
@@ -26,10 +28,13 @@ class CallLog:
         started: float,
         body: bytes,
         note: str = "",
+        event: str = "",
     ) -> None:
-        """`status` is None when there was no answer; `started` is a Unix time."""
+        """`status` is None when there was no answer; `started` is a Unix time. `event` names what a callback tells."""
+        self._numbers += 1
         self._calls.appendleft(
             {
+                "number": self._numbers,
                 "direction": direction,
                 "method": method,
                 "target": target,
@@ -38,12 +43,13 @@ class CallLog:
                 "milliseconds": round((time.time() - started) * 1000, 1),
                 "body": body[:BODY_LIMIT].decode(errors="replace"),
                 "note": note,
+                "event": event,
             }
         )
 
-    def newest(self, limit: int = KEEP) -> list[dict[str, Any]]:
-        """Newest first."""
-        return list(self._calls)[:limit]
+    def newest(self, *, since: int = 0) -> list[dict[str, Any]]:
+        """Newest first; with `since`, only those with a higher number."""
+        return list(takewhile(lambda call: call["number"] > since, self._calls))
 
     def clear(self) -> None:
         self._calls.clear()

@@ -22,6 +22,7 @@ class Config:
     clickpesa_api_key: str
     clickpesa_checksum_key: str
     token_lifetime: float
+    clickpesa_payout_every: float
     beem_callback_url: str
     beem_api_key: str
     beem_secret_key: str
@@ -31,11 +32,19 @@ class Config:
     beem_delay: float
     beem_fail_with_200: bool
     oauth_callbacks: tuple[str, ...]
+    public_url: str
+    customer: str
+    fault_rate: float
+    fault_seed: str
+    callback_fault_rate: float
+    opening_balance: int
     approve_after: float
     push_timeout: float
+    ask_timeout: float
     late_callback: float
     settle_after: float
     hang: float
+    slow: float
     callback_tries: int
     callback_backoff: float
     callback_timeout: float
@@ -61,6 +70,7 @@ def read_config(environ: Mapping[str, str]) -> Config:
         clickpesa_api_key=read.text("SIMULATOR_CLICKPESA_API_KEY", "demo-api-key"),
         clickpesa_checksum_key=read.text("SIMULATOR_CLICKPESA_CHECKSUM_KEY", "demo-checksum-key"),
         token_lifetime=read.seconds("SIMULATOR_CLICKPESA_TOKEN_LIFETIME", 3600.0),
+        clickpesa_payout_every=read.seconds("SIMULATOR_CLICKPESA_PAYOUT_EVERY", 0.0),
         beem_callback_url=read.url(
             "SIMULATOR_BEEM_CALLBACK_URL", f"{CALLBACKS}/messaging/reports/beem/demo-beem-callback-token/"
         ),
@@ -74,11 +84,19 @@ def read_config(environ: Mapping[str, str]) -> Config:
         oauth_callbacks=read.texts(
             "SIMULATOR_OAUTH_CALLBACKS", f"{CALLBACKS}/auth/social,{LOCAL_CALLBACKS}/auth/social"
         ),
+        public_url=read.url("SIMULATOR_PUBLIC_URL", "").rstrip("/"),
+        customer=read.choice("SIMULATOR_CUSTOMER", ("auto", "ask")),
+        fault_rate=read.share("SIMULATOR_FAULT_RATE"),
+        fault_seed=read.text("SIMULATOR_FAULT_SEED", "1"),
+        callback_fault_rate=read.share("SIMULATOR_CALLBACK_FAULT_RATE"),
+        opening_balance=read.count("SIMULATOR_OPENING_BALANCE", 10_000_000),
         approve_after=read.seconds("SIMULATOR_APPROVE_AFTER", 1.0),
         push_timeout=read.seconds("SIMULATOR_PUSH_TIMEOUT", 8.0),
+        ask_timeout=read.seconds("SIMULATOR_ASK_TIMEOUT", 120.0),
         late_callback=read.seconds("SIMULATOR_LATE_CALLBACK", 20.0),
         settle_after=read.seconds("SIMULATOR_SETTLE_AFTER", 3.0),
         hang=read.seconds("SIMULATOR_HANG", 30.0),
+        slow=read.seconds("SIMULATOR_SLOW", 5.0),
         callback_tries=max(1, read.count("SIMULATOR_CALLBACK_TRIES", 4)),
         callback_backoff=read.seconds("SIMULATOR_CALLBACK_BACKOFF", 0.5),
         callback_timeout=read.seconds("SIMULATOR_CALLBACK_TIMEOUT", 10.0),
@@ -110,6 +128,23 @@ class _Reader:
         if not 0 <= number < 1e9:  # also refuses NaN and infinity
             raise BadSetting(f"{name} must be a number of seconds, not {value!r}.")
         return number
+
+    def share(self, name: str) -> float:
+        value = self.text(name, "") or "0"
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if not 0 <= number <= 1:
+            raise BadSetting(f"{name} must be a number from 0 to 1, not {value!r}.")
+        return number
+
+    def choice(self, name: str, choices: tuple[str, ...]) -> str:
+        """One of `choices`, the first when nothing is said."""
+        value = self.text(name, "").lower() or choices[0]
+        if value not in choices:
+            raise BadSetting(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
+        return value
 
     def count(self, name: str, default: int) -> int:
         value = self.text(name, "") or str(default)

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from services.simulators import scenarios
 from services.simulators.calls import iso_time
-from services.simulators.ledger import ChargeRecord, Text
+from services.simulators.ledger.texts import Text
 from services.simulators.mail import Mail, list_mail
-from services.simulators.world import JSON, world_of
+from services.simulators.provider import PaymentProvider
+from services.simulators.world import JSON, NotJSON, Refusal, World, parse_object, read_bytes, world_of
 
 PREFIX = "/simulator"
+PAGE = Path(__file__).with_name("page.html")
+
+
+def show_page(request: Request) -> Response:
+    """The page on which a developer plays the customer and watches calls and callbacks go by."""
+    return FileResponse(PAGE, media_type="text/html", headers={"Cache-Control": "no-store"})
+
+
+async def to_page(request: Request) -> Response:
+    return RedirectResponse(f"{PREFIX}/")
 
 
 async def health(request: Request) -> Response:
-    return JSON({"status": "ok", "simulators": ["clickpesa", "beem", "google", "github", "churchsuite"]})
+    payments = list(world_of(request).providers)
+    return JSON({"status": "ok", "simulators": [*payments, "beem sms", "google", "github", "churchsuite"]})
 
 
 async def list_scenarios(request: Request) -> Response:
@@ -28,57 +41,49 @@ async def list_scenarios(request: Request) -> Response:
     return JSON(scenarios.as_data())
 
 
-async def list_charges(request: Request) -> Response:
-    """The ClickPesa ledger, with `?reference=` for one reference."""
-    now = time.time()
-    records = world_of(request).ledger.list_records(request.query_params.get("reference"))
-    return JSON({"charges": [charge_as_data(record, now) for record in records]})
+def refuse(status: int, message: str) -> Refusal:
+    return Refusal(status, {"message": message})
 
 
-def charge_as_data(record: ChargeRecord, now: float) -> dict[str, Any]:
-    """`submitted` counts initiate calls, `pushes` those that were accepted, `accepted` how often money was taken."""
-    charge = record.charge
-    data: dict[str, Any] = {
-        "reference": record.reference,
-        "id": None,
-        "scenario": None,
-        "status": None,
-        "phone": record.phone,
-        "amount": int(record.amount) if record.amount.isascii() and record.amount.isdigit() else None,
-        "collected": 0,
-        "currency": None,
-        "submitted": record.submitted,
-        "pushes": 0,
-        "accepted": 0,
-        "callbacks_sent": record.callbacks_sent,
-        "callbacks_acknowledged": record.callbacks_acknowledged,
-        "created_at": None,
-        "ends_at": None,
-    }
-    if charge is None:
-        return data
-    is_paid = charge.is_paid(now)
-    return data | {
-        "id": charge.id,
-        "scenario": charge.scenario,
-        "status": charge.status(now),
-        "phone": charge.phone,
-        "amount": charge.amount,
-        "collected": charge.collected if is_paid else 0,
-        "currency": charge.currency,
-        "pushes": 1,
-        "accepted": int(is_paid),
-        "created_at": iso_time(charge.created_at),
-        "ends_at": iso_time(charge.ends_at),
-    }
+async def read_wish(request: Request) -> dict[str, Any]:
+    """The JSON object sent, or an empty one when nothing was."""
+    try:
+        body = await read_bytes(request)
+        return parse_object(body) if body else {}
+    except NotJSON as error:
+        raise refuse(400, str(error)) from error
+
+
+def provider_called(world: World, code: object) -> PaymentProvider:
+    provider = world.providers.get(code) if isinstance(code, str) else None
+    if provider is None:
+        raise refuse(404, f"There is no payment provider {code!r}; there are {', '.join(world.providers)}.")
+    return provider
+
+
+def text_of(wish: Mapping[str, Any], name: str) -> str:
+    value = wish.get(name, "")
+    if not isinstance(value, str):
+        raise refuse(400, f"{name} must be a string.")
+    return value
+
+
+def read_natural(request: Request, name: str, default: int) -> int:
+    """A whole number in the query string. Raises a refusal."""
+    text = request.query_params.get(name, "")
+    if text and not (text.isascii() and text.isdigit() and len(text) < 16):
+        raise refuse(400, f"{name} must be a whole number.")
+    return int(text) if text else default
 
 
 async def list_messages(request: Request) -> Response:
-    """Texts exactly as Beem received them, newest first, with `?phone=` for one recipient."""
+    """Texts exactly as Beem received them, newest first; `?phone=` for one recipient, `?limit=` the newest few."""
     now = time.time()
     phone = request.query_params.get("phone")
     # A plus in a query string arrives as a space.
-    texts = world_of(request).ledger.list_texts(phone.lstrip("+ ") if phone else None)
+    texts = world_of(request).ledger.texts.list_all(
+        phone.lstrip("+ ") if phone else None, limit=read_natural(request, "limit", -1)
+    )
     return JSON({"messages": [text_as_data(text, now) for text in texts]})
 
 
@@ -114,16 +119,17 @@ def mail_as_data(mail: Mail) -> dict[str, Any]:
 
 
 async def list_calls(request: Request) -> Response:
-    """Requests received and callbacks sent, newest first."""
-    return JSON({"calls": world_of(request).calls.newest()})
+    """Requests received and callbacks sent, newest first; `?since=` only those with a higher `number`."""
+    return JSON({"calls": world_of(request).calls.newest(since=read_natural(request, "since", 0))})
 
 
 async def reset(request: Request) -> Response:
-    """Empty the ledger and the log of calls. Callbacks that were waiting are not sent any more."""
+    """Empty the ledger, the log of calls and the scripts of faults. Callbacks that waited are not sent any more."""
     world = world_of(request)
     world.ledger.reset()
     await world.callbacks.forget()
     world.calls.clear()
+    world.faults.clear()
     world.desk.codes.clear()
     world.desk.tokens.clear()
     return JSON({"status": "ok"})
@@ -131,9 +137,10 @@ async def reset(request: Request) -> Response:
 
 def routes() -> Iterable[Route]:
     return [
+        Route("/", to_page, methods=["GET"]),
+        Route(f"{PREFIX}/", show_page, methods=["GET"]),
         Route(f"{PREFIX}/health", health, methods=["GET"]),
         Route(f"{PREFIX}/scenarios", list_scenarios, methods=["GET"]),
-        Route(f"{PREFIX}/clickpesa/charges", list_charges, methods=["GET"]),
         Route(f"{PREFIX}/beem/messages", list_messages, methods=["GET"]),
         Route(f"{PREFIX}/mail", list_messages_by_mail, methods=["GET"]),
         Route(f"{PREFIX}/calls", list_calls, methods=["GET"]),

@@ -11,25 +11,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from services.simulators.faults import CallbackFault, Fault
+from services.simulators.ledger.charges import State
 from services.simulators.people import PEOPLE
 
 
-class Reply(StrEnum):
-    """How the call that starts a charge is answered."""
-
-    NORMAL = "normal"
-    AFTER_CALLBACK = "after_callback"
-    HELD = "held"  # accepted, then silence, then a dropped connection
-    ERROR_BEFORE = "error_before"
-    ERROR_AFTER = "error_after"
-
-
 class Ending(StrEnum):
-    """When a charge ends by itself."""
+    """When a charge ends."""
 
-    AT_ONCE = "at_once"
     APPROVE_AFTER = "approve_after"
     PUSH_TIMEOUT = "push_timeout"
+    PERSON = "person"  # when somebody decides at the page
 
 
 class Callback(StrEnum):
@@ -43,14 +35,15 @@ class Callback(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargeScenario:
-    """One row for ClickPesa. `ending` is compared with the last three digits of the payer's phone; "" is the rest."""
+    """One row for pushes. `ending` is compared with the last three digits of the payer's phone; "" is the rest."""
 
     ending: str
     name: str
     description: str
-    status: str = "SUCCESS"
+    outcome: State = State.PAID
     ends: Ending = Ending.APPROVE_AFTER
-    reply: Reply = Reply.NORMAL
+    reply: Fault | None = None
+    callback_fault: CallbackFault | None = None
     callbacks: tuple[Callback, ...] = (Callback.GENUINE,)
     collected_percent: int = 100
     settles: bool = False
@@ -75,17 +68,26 @@ CHARGE_SCENARIOS = (
         description="Approved after SIMULATOR_APPROVE_AFTER seconds; one callback.",
     ),
     ChargeScenario(
+        ending="100",
+        name="asks_a_person",
+        description="Waits for somebody to press Approve, Decline or Ignore at `/simulator/`, for "
+        "SIMULATOR_ASK_TIMEOUT seconds; then it has ended unanswered.",
+        outcome=State.EXPIRED,
+        ends=Ending.PERSON,
+    ),
+    ChargeScenario(
         ending="101",
         name="declined",
-        description="The customer declines after SIMULATOR_APPROVE_AFTER seconds; one PAYMENT FAILED callback.",
-        status="FAILED",
+        description="The customer declines after SIMULATOR_APPROVE_AFTER seconds; one callback, where the provider "
+        "tells of a decline.",
+        outcome=State.DECLINED,
     ),
     ChargeScenario(
         ending="102",
         name="never_answered",
-        description="The customer never answers. The push ends FAILED by itself after SIMULATOR_PUSH_TIMEOUT seconds; "
+        description="The customer never answers. The push ends unpaid by itself after SIMULATOR_PUSH_TIMEOUT seconds; "
         "no callback ever, so only a status query finds out.",
-        status="FAILED",
+        outcome=State.EXPIRED,
         ends=Ending.PUSH_TIMEOUT,
         callbacks=(),
     ),
@@ -106,7 +108,7 @@ CHARGE_SCENARIOS = (
         name="answer_lost",
         description="Accepted, but the initiate call gets no answer: the connection is held SIMULATOR_HANG seconds and "
         "then dropped. Approved as usual meanwhile, with a callback.",
-        reply=Reply.HELD,
+        reply=Fault.SILENCE_AFTER,
     ),
     ChargeScenario(
         ending="106",
@@ -118,21 +120,21 @@ CHARGE_SCENARIOS = (
         ending="107",
         name="error_before_acceptance",
         description="The initiate call is answered 500 and nothing is accepted: no push, no money, no callback.",
-        reply=Reply.ERROR_BEFORE,
+        reply=Fault.ERROR_BEFORE,
         callbacks=(),
     ),
     ChargeScenario(
         ending="108",
         name="error_after_acceptance",
         description="The initiate call is answered 500 although it was accepted; approved as usual, with a callback.",
-        reply=Reply.ERROR_AFTER,
+        reply=Fault.ERROR_AFTER,
     ),
     ChargeScenario(
         ending="109",
         name="forged_callback",
         description="Declined, with no genuine callback; two forged ones claim success: the first unsigned, the second "
         "signed with a wrong key.",
-        status="FAILED",
+        outcome=State.DECLINED,
         callbacks=(Callback.UNSIGNED, Callback.WRONGLY_SIGNED),
     ),
     ChargeScenario(
@@ -146,15 +148,14 @@ CHARGE_SCENARIOS = (
         ending="111",
         name="callback_first",
         description="Approved at once; the callback is delivered before the initiate call is answered "
-        "(which still says PROCESSING).",
-        ends=Ending.AT_ONCE,
-        reply=Reply.AFTER_CALLBACK,
+        "(which still says that it is under way).",
+        callback_fault=CallbackFault.BEFORE_REPLY,
     ),
     ChargeScenario(
         ending="112",
         name="settled_later",
-        description="Approved with one SUCCESS callback; SIMULATOR_SETTLE_AFTER seconds later "
-        "status queries say SETTLED.",
+        description="Approved with one callback; SIMULATOR_SETTLE_AFTER seconds later it is settled (ClickPesa: "
+        "status queries say SETTLED).",
         settles=True,
     ),
 )
@@ -208,12 +209,12 @@ def text_scenario(phone: str) -> TextScenario:
 def as_data() -> dict[str, list[dict[str, Any]]]:
     """The table for programs."""
     return {
-        "clickpesa": [
+        "pushes": [
             {
                 "phone_ends_with": row.ending or None,
                 "name": row.name,
                 "description": row.description,
-                "final_status": None if row.reply is Reply.ERROR_BEFORE else row.status,
+                "outcome": None if row.reply is Fault.ERROR_BEFORE else row.outcome,
                 "callbacks": len(row.callbacks),
             }
             for row in CHARGE_SCENARIOS

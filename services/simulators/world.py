@@ -8,8 +8,9 @@ import logging
 import os
 import socket
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 from starlette.requests import ClientDisconnect, Request
@@ -19,8 +20,13 @@ from starlette.types import Receive, Scope, Send
 from services.simulators.callbacks import CallbackSender
 from services.simulators.calls import CallLog
 from services.simulators.config import Config
+from services.simulators.customer import Customer
 from services.simulators.desk import Desk
-from services.simulators.ledger import Ledger
+from services.simulators.faults import FaultBook
+from services.simulators.ledger.book import Ledger
+
+if TYPE_CHECKING:
+    from services.simulators.provider import PaymentProvider
 
 logger = logging.getLogger("simulators")
 
@@ -35,6 +41,9 @@ class World:
     ledger: Ledger
     calls: CallLog
     callbacks: CallbackSender
+    faults: FaultBook
+    customer: Customer
+    providers: Mapping[str, PaymentProvider]
     desk: Desk = field(default_factory=Desk)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -69,8 +78,8 @@ class NotJSON(ValueError):
     """The request's body is too long, not JSON, or not a JSON object."""
 
 
-async def read_object(request: Request) -> dict[str, Any]:
-    """The request's JSON object, or `NotJSON`."""
+async def read_bytes(request: Request) -> bytes:
+    """The request's body, kept for the log of calls. `NotJSON` when it is too long or ends early."""
     chunks, size = [], 0
     try:
         async for chunk in request.stream():
@@ -80,9 +89,20 @@ async def read_object(request: Request) -> dict[str, Any]:
             chunks.append(chunk)
     except ClientDisconnect as error:
         raise NotJSON("The body ended early.") from error
-    request.state.body = b"".join(chunks)
+    body: bytes = b"".join(chunks)
+    request.state.body = body
+    return body
+
+
+async def read_object(request: Request) -> dict[str, Any]:
+    """The request's JSON object, or `NotJSON`."""
+    return parse_object(await read_bytes(request))
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """A JSON object, or `NotJSON`."""
     try:
-        value = orjson.loads(request.state.body)
+        value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise NotJSON(str(error)) from error
     if not isinstance(value, dict):

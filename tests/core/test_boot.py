@@ -34,7 +34,18 @@ STRONG: dict[str, Any] = {
             "OPTIONS": {"base_url": "https://api.clickpesa.com/third-parties"},
             "CREDENTIALS": {"client_id": "ID1", "api_key": "SK1"},
             "CALLBACK_TOKEN": TOKEN,
-        }
+        },
+        "polar": {
+            "OPTIONS": {"base_url": "https://api.polar.sh"},
+            "CREDENTIALS": {
+                "access_token": "t",
+                "webhook_secret": "s",
+                "product_id": "p",
+                "default_currency": "",
+            },
+            "OPTIONAL": ("default_currency",),
+            "CALLBACK_TOKEN": TOKEN,
+        },
     },
     "SMS_GATEWAYS": {
         "beem": {
@@ -111,6 +122,8 @@ def test_an_option_that_may_be_empty_says_so_itself():
         ("PAYMENT_GATEWAYS.clickpesa.OPTIONS.base_url", "", "CLICKPESA_BASE_URL"),
         ("PAYMENT_GATEWAYS.clickpesa.CREDENTIALS.api_key", "demo-api-key", "CLICKPESA_API_KEY"),
         ("PAYMENT_GATEWAYS.clickpesa.CREDENTIALS.api_key", "", "CLICKPESA_API_KEY"),
+        ("PAYMENT_GATEWAYS.polar.CREDENTIALS.webhook_secret", "demo-polar-webhook-secret", "POLAR_WEBHOOK_SECRET"),
+        ("PAYMENT_GATEWAYS.polar.CREDENTIALS.product_id", "", "POLAR_PRODUCT_ID"),
         ("SMS_GATEWAYS.beem.OPTIONS.sender", "", "BEEM_SENDER"),
         ("PAYMENT_GATEWAYS.clickpesa.CALLBACK_TOKEN", "", "CLICKPESA_CALLBACK_TOKEN"),
         ("PAYMENT_GATEWAYS.clickpesa.CALLBACK_TOKEN", TOKEN[:21], "CLICKPESA_CALLBACK_TOKEN"),
@@ -207,6 +220,10 @@ STRONG_ENVIRONMENT = {
     "CLICKPESA_CLIENT_ID": "ID1",
     "CLICKPESA_API_KEY": "SK1",
     "CLICKPESA_CALLBACK_TOKEN": TOKEN,
+    "POLAR_ACCESS_TOKEN": "polar_oat_1",
+    "POLAR_WEBHOOK_SECRET": "whsec_1",
+    "POLAR_PRODUCT_ID": "p",
+    "POLAR_CALLBACK_TOKEN": TOKEN,
     "BEEM_API_KEY": "k",
     "BEEM_SECRET_KEY": "s",
     "BEEM_SENDER": "FARAJA",
@@ -232,7 +249,7 @@ def test_a_strong_environment_boots():
     done = boot()
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "booted clickpesa\n"
+    assert done.stdout == "booted clickpesa selcom beem_pay polar\n"
 
 
 def test_a_weak_environment_does_not_boot_and_hears_every_reason():

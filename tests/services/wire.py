@@ -93,6 +93,13 @@ def answer(status: int = 200, body: bytes = b"{}", *headers: str) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
+def recorded_answer(recorded: dict[str, Any]) -> bytes:
+    """The bytes of a recorded answer: `text` as it stands, or `json` printed."""
+    text = recorded["text"] if "text" in recorded else json.dumps(recorded["json"], ensure_ascii=False)
+    headers = [f"{name}: {value}" for name, value in recorded.get("headers", {}).items()]
+    return answer(recorded["status"], text.encode(), *headers)
+
+
 def answering(*answers: bytes) -> tuple[Handler, list[Heard]]:
     """A handler that gives these answers in turn, then the last one for ever, and the list of what it has heard."""
     heard: list[Heard] = []
@@ -122,12 +129,9 @@ class Player:
                 return
             exchange = self.exchanges.pop(0)
             self._compare(exchange["request"], request)
-            recorded = exchange["answer"]
-            if recorded == "hang up":
+            if exchange["answer"] == "hang up":
                 return
-            text = recorded["text"] if "text" in recorded else json.dumps(recorded["json"], ensure_ascii=False)
-            headers = [f"{name}: {value}" for name, value in recorded.get("headers", {}).items()]
-            connection.sendall(answer(recorded["status"], text.encode(), *headers))
+            connection.sendall(recorded_answer(exchange["answer"]))
 
     def _compare(self, recorded: dict[str, Any], request: Heard) -> None:
         url = urlsplit(request.target)

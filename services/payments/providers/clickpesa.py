@@ -1,4 +1,4 @@
-"""ClickPesa (Tanzania): mobile-money USSD push, status query and callbacks.
+"""ClickPesa (Tanzania): mobile-money pushes, hosted checkout, cards, payouts, status queries, lists and callbacks.
 
 Facts come from ClickPesa's docs (docs.clickpesa.com: API reference, "checksum", "webhooks", "payment status"); what no
 vendor document says is marked unconfirmed.
@@ -8,23 +8,15 @@ from __future__ import annotations
 
 import hmac
 import re
-import threading
-from collections.abc import Mapping
+from collections.abc import Iterator
 from contextlib import suppress
-from time import monotonic
-from typing import Any, NoReturn
+from datetime import datetime, timedelta
+from typing import Any
 
 from core.money import AmountNotRepresentable, Money
-from services.http import (
-    READ_TIMEOUT,
-    Answer,
-    Delivery,
-    GatewayUnavailable,
-    HttpClient,
-    OutcomeUnknown,
-    is_header_safe,
-)
+from services.http import Delivery, GatewayUnavailable, OutcomeUnknown
 from services.options import required
+from services.payments.answers import balance_of, text_of
 from services.payments.base import (
     Capability,
     ChargeId,
@@ -36,43 +28,41 @@ from services.payments.base import (
     CurrencyNotSupported,
     GatewayEvent,
     GatewayRefused,
+    ListedCharge,
     Method,
-    MethodNotSupported,
     PaymentGateway,
+    PayoutRequest,
     PhoneNotSupported,
+    Subject,
+    TransferId,
+    TransferResult,
     Trust,
     WebhookRejected,
 )
+from services.payments.providers import clickpesa_payouts
+from services.payments.providers.clickpesa_api import ClickPesaApi, accepted, found_under
 from services.payments.providers.clickpesa_checksum import canonical_checksum, legacy_checksum
-from services.reading import read_json, recordable, storable
-
-# ClickPesa docs, "payment status". REFUNDED and REVERSED are absent on purpose: money going back is a movement of its
-# own, recorded with refunds. Read here as PAID or DECLINED they would rewrite what became of the charge; as UNKNOWN
-# they change nothing, and the raw answer keeps the word.
-STATUS = {
-    "PENDING": ChargeStatus.PENDING,
-    "PROCESSING": ChargeStatus.PENDING,
-    "ON-HOLD": ChargeStatus.PENDING,
-    "SUCCESS": ChargeStatus.PAID,
-    "SETTLED": ChargeStatus.PAID,
-    "FAILED": ChargeStatus.DECLINED,
-}
-
-# ClickPesa's words in a 400 (API reference, error texts), and ours.
-REFUSALS = (
-    ("checksum", "checksum"),
-    ("order reference", "reference"),
-    ("phone number", "phone"),
-    ("has no access", "not_enabled"),
-    ("client id", "credentials"),
+from services.payments.providers.clickpesa_pages import (
+    CURRENCIES,
+    PAGES,
+    PLACES,
+    amount_text,
+    check_card_holder,
 )
+from services.payments.providers.clickpesa_reading import (
+    IDENTIFIER,
+    MOBILE,
+    charge_result,
+    check_reference,
+    created_at,
+    transfer_result,
+)
+from services.reading import read_json, storable
 
-PREVIEW = "/payments/preview-ussd-push-request"
 PUSH = "/payments/initiate-ussd-push-request"
-TOKEN_LIFETIME = 50 * 60.0  # seconds; a token lives an hour
-MOBILE = re.compile(r"\+255[67][0-9]{8}")
-REFERENCE = re.compile(r"[0-9A-Za-z]{1,20}")
-IDENTIFIER = re.compile(r"[!-~]{1,100}")
+# ClickPesa docs, webhooks: the first word of an event's name.
+SUBJECTS = {"PAYMENT": Subject.CHARGE, "PAYOUT": Subject.PAYOUT}
+PAGE_SIZE = 100  # of a list; a smaller page in return is fine
 
 
 class ClickPesaGateway(PaymentGateway):
@@ -80,9 +70,23 @@ class ClickPesaGateway(PaymentGateway):
 
     code = "clickpesa"
     name = "ClickPesa"
-    # A reference is spent by its first push: the second answers 409, and is answered here with the first one's state.
-    capabilities = frozenset({Capability.PUSH, Capability.QUERY, Capability.IDEMPOTENT_CHARGE})
-    currencies = frozenset({"TZS"})
+    # A reference is spent by its first use: the second answers 409, and is answered here with the first one's state.
+    capabilities = frozenset(
+        {
+            Capability.PUSH,
+            Capability.CHECKOUT,
+            Capability.CARD,
+            Capability.QUERY,
+            Capability.LIST,
+            Capability.BALANCE,
+            Capability.PAYOUT_PHONE,
+            Capability.PAYOUT_BANK,
+            Capability.PAYOUT_QUERY,
+            Capability.IDEMPOTENT_CHARGE,
+            Capability.IDEMPOTENT_PAYOUT,
+        }
+    )
+    currencies = frozenset({"TZS", "USD"})
     credentials = (
         Credential("client_id", is_secret=False),
         Credential("api_key"),
@@ -92,19 +96,19 @@ class ClickPesaGateway(PaymentGateway):
     def __init__(
         self, *, base_url: str, client_id: str, api_key: str, checksum_key: str = "", read_timeout: float = 20.0
     ) -> None:
-        """`read_timeout` (seconds) is for the push, which waits for the operator; questions wait at most 10.
+        """`read_timeout` (seconds) is for calls that move money and wait for others; questions wait at most 10.
 
         Raises `ImproperlyConfigured` for an empty client id or API key and for an unusable address.
         """
-        self._credentials = {
-            "client-id": required(self.code, "client_id", client_id, is_header=True),
-            "api-key": required(self.code, "api_key", api_key, is_header=True),
-        }
         self._checksum_key = checksum_key
         self._read_timeout = read_timeout
-        self._http = HttpClient(base_url, read_timeout=min(read_timeout, READ_TIMEOUT))
-        self._token, self._token_ends_at = "", 0.0
-        self._token_lock = threading.Lock()
+        self._api = ClickPesaApi(
+            base_url=base_url,
+            client_id=required(self.code, "client_id", client_id, is_header=True),
+            api_key=required(self.code, "api_key", api_key, is_header=True),
+            checksum_key=checksum_key,
+            read_timeout=read_timeout,
+        )
 
     @property
     def trust(self) -> Trust:
@@ -112,79 +116,137 @@ class ClickPesaGateway(PaymentGateway):
         return Trust.SIGNED if self._checksum_key else Trust.HINT
 
     def check(self, request: ChargeRequest) -> None:
-        """Raise `CurrencyNotSupported`, `PhoneNotSupported` or `AmountNotRepresentable` (whole shillings, above zero).
+        """Raise `CurrencyNotSupported`, `PhoneNotSupported` (push), `CustomerDetailsMissing` (card) or
+        `AmountNotRepresentable` (whole shillings or cents, above zero).
 
         A reference that ClickPesa would not take is a mistake of ours and raises `ValueError`.
         """
-        if request.method is not Method.PUSH:
-            raise MethodNotSupported
-        if request.money.currency not in self.currencies:
+        if request.money.currency not in CURRENCIES[request.method]:
             raise CurrencyNotSupported
-        if not MOBILE.fullmatch(request.phone):
+        if request.method is Method.PUSH and not MOBILE.fullmatch(request.phone):
             raise PhoneNotSupported
-        if request.money.to_units(places=0) <= 0:
+        if request.method is Method.CARD:
+            check_card_holder(request.customer)
+        if request.money.to_units(places=PLACES[request.money.currency]) <= 0:
             raise AmountNotRepresentable
-        _check_reference(request.reference)
+        check_reference(request.reference)
 
     def charge(self, request: ChargeRequest) -> ChargeResult:
-        """Push a prompt to the phone. Raises as `PaymentGateway.charge` says.
+        """Push a prompt to the phone, or open a page. Raises as `PaymentGateway.charge` says.
 
-        A reference already used (409) is answered with what became of it, so repeating a charge is safe.
+        A reference already used (409) is answered with what became of it, so repeating a charge is safe. A page that
+        was opened before is not found again: nothing is known under its reference until somebody pays on it, so there
+        the answer is `OutcomeUnknown`.
         """
-        answer = self._call("POST", PUSH, json=self._wish(request), read_timeout=self._read_timeout)
+        self.check(request)
+        page = PAGES.get(request.method)
+        path, wish = (page.path, page.wish(request)) if page else (PUSH, _push_wish(request))
+        answer = self._api.call("POST", path, json=self._api.signed(wish), read_timeout=self._read_timeout)
         if answer.status == 409:
             return self._already_charged(request.reference)
-        body = self._accepted(answer)
+        body = accepted(answer)
         if not isinstance(body, dict) or body.get("orderReference", request.reference) != request.reference:
             raise OutcomeUnknown
-        result = _result(body)
-        if result.status is ChargeStatus.UNKNOWN and not result.provider_reference:
-            raise OutcomeUnknown  # JSON, but nothing about a payment
-        return result
+        return page.opened(body) if page else _pushed(body)
 
     def query(self, charge: ChargeId) -> ChargeResult:
         """The payment under our reference: a paid one if there is any, else the newest.
 
-        Raises `ChargeNotFound`, `GatewayUnavailable` (also for answers that make no sense) or `GatewayRefused`.
+        Raises `ChargeNotFound` (also for a page on which nobody has tried to pay yet), `GatewayUnavailable` (also for
+        answers that make no sense) or `GatewayRefused`.
         """
         reference = charge.reference
-        _check_reference(reference)
-        answer = self._call("GET", "/payments/{reference}", path_values={"reference": reference})
-        if answer.status == 404:
-            # A page of HTML is a wrong address or a wall in front of ClickPesa, not its word that nothing is there.
-            raise ChargeNotFound(reference) if answer.json() else GatewayUnavailable
-        found = self._accepted(answer)
-        if not isinstance(found, list):
-            raise GatewayUnavailable
+        check_reference(reference)
+        answer = self._api.call("GET", "/payments/{reference}", path_values={"reference": reference})
+        found = [charge_result(item) for item in found_under(answer, reference)]
         if not found:
             raise ChargeNotFound(reference)
-        ours = [item for item in found if isinstance(item, dict) and item.get("orderReference") == reference]
-        if not ours:
-            # Not ChargeNotFound: an answer about something else does not say that ours was never made.
-            raise GatewayUnavailable
-        # ISO times of one form sort as text. Of several paid ones the first: the choice must not change between polls.
-        ours.sort(key=lambda item: str(item.get("createdAt", "")))
-        paid = (item for item in ours if _status(item) is ChargeStatus.PAID)
-        return _result(next(paid, ours[-1]))
+        # Of several paid ones the first: the choice must not change between polls. One that went back counts only
+        # where no other was kept.
+        paid = [result for result in found if result.status is ChargeStatus.PAID]
+        kept = [result for result in paid if result.refunded is None]
+        return [*kept, *paid, found[-1]][0]
 
-    def preview(self, request: ChargeRequest) -> tuple[str, ...]:
-        """The operators that would take this charge now, by ClickPesa's names (`TIGO-PESA`, `M-PESA`, ...).
+    def check_payout(self, request: PayoutRequest) -> None:
+        """Raise `CurrencyNotSupported`, `PhoneNotSupported`, `PayoutNotSupported` or `AmountNotRepresentable`.
 
-        Asks without spending the reference. Raises as `query` does, except `ChargeNotFound`.
+        Whole shillings or whole dollars.
         """
-        body = self._accepted(self._call("POST", PREVIEW, json=self._wish(request), is_question=True))
-        methods = body.get("activeMethods") if isinstance(body, dict) else None
-        if not isinstance(methods, list):
+        if request.money.currency not in self.currencies:
+            raise CurrencyNotSupported
+        clickpesa_payouts.check(request)
+
+    def payout(self, request: PayoutRequest) -> TransferResult:
+        """Send money to a phone or a bank account. Raises as `PaymentGateway.payout` says.
+
+        `GatewayUnavailable` with a wait also for the second payout within a minute; a reference already used is
+        answered with what became of it.
+        """
+        self.check_payout(request)
+        return clickpesa_payouts.send(self._api, request, read_timeout=self._read_timeout)
+
+    def query_payout(self, payout: TransferId) -> TransferResult:
+        """What became of a payout. Raises `TransferNotFound`, `GatewayUnavailable` or `GatewayRefused`."""
+        return clickpesa_payouts.query(self._api, payout)
+
+    def balances(self) -> list[Money]:
+        """What the account holds, one per known currency. Raises `GatewayUnavailable` or `GatewayRefused`."""
+        body = self._api.ask("/account/balance")
+        # Three forms in ClickPesa's docs over time: {"balances": [...]}, [...], and one {...}.
+        items = body.get("balances", [body]) if isinstance(body, dict) else body
+        if not isinstance(items, list):
             raise GatewayUnavailable
-        return tuple(
-            item["name"]
-            for item in methods
-            if isinstance(item, dict) and isinstance(item.get("name"), str) and item.get("status") == "AVAILABLE"
-        )
+        found: dict[str, Money] = {}
+        for item in items:
+            money = balance_of(item.get("balance"), item.get("currency")) if isinstance(item, dict) else None
+            if money is not None:
+                found.setdefault(money.currency, money)
+        if not found:
+            raise GatewayUnavailable
+        return list(found.values())
+
+    def list_charges(self, *, since: datetime, until: datetime) -> Iterator[ListedCharge]:
+        """ClickPesa's payments made in [since, until), newest first. Raises as `query` does, also between two pages.
+
+        A payment that does not say when it was made is in every list.
+        """
+        # Days, of a time zone that is not documented: one more on either side, and the exact bounds are kept here.
+        days = {
+            "startDate": (since - timedelta(days=1)).date().isoformat(),
+            "endDate": (until + timedelta(days=1)).date().isoformat(),
+        }
+        seen: set[str] = set()
+        skip = 0
+        while True:
+            page = {"sortBy": "createdAt", "orderBy": "DESC", "skip": str(skip), "limit": str(PAGE_SIZE)}
+            items, total = self._page_of_list({**days, **page})
+            # Payments made meanwhile push older ones onto the next page: again, never past it.
+            fresh = [item for item in items if _mark(item) not in seen]
+            seen.update(map(_mark, fresh))
+            for item in fresh:
+                made_at = created_at(item)
+                if made_at is None or since <= made_at < until:
+                    reference = storable(text_of(item.get("orderReference")), limit=100)
+                    yield ListedCharge(reference=reference, result=charge_result(item), created_at=made_at)
+            skip += len(items)
+            if not items or skip >= total:
+                return
+            if not fresh:
+                raise GatewayUnavailable  # it does not turn the page, and half a list is not the list
+
+    def _page_of_list(self, params: dict[str, str]) -> tuple[list[dict[str, Any]], int]:
+        body = self._api.ask("/payments/all", params=params)
+        items, total = (body.get("data"), body.get("totalCount")) if isinstance(body, dict) else (None, None)
+        total = int(total) if isinstance(total, str) and re.fullmatch("[0-9]{1,9}", total) else total
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise GatewayUnavailable
+        if isinstance(total, bool) or not isinstance(total, int):
+            raise GatewayUnavailable
+        return items, total
 
     def probe(self) -> None:
         """Fetch a token. Raises `GatewayUnavailable` or `GatewayRefused`."""
-        self._fresh_token(stale=self._token)
+        self._api.renew_token()
 
     def verify(self, delivery: Delivery) -> None:
         """Raise `WebhookRejected` unless the body's checksum is right (no key: unless it is a JSON object).
@@ -205,34 +267,24 @@ class ClickPesaGateway(PaymentGateway):
             raise WebhookRejected
 
     def parse(self, delivery: Delivery) -> list[GatewayEvent]:
-        """The payment news in a delivery; an empty list for payouts and deposits. Raises `WebhookRejected` on junk."""
+        """The news about a payment or a payout; none for deposits. Raises `WebhookRejected` on junk."""
         body = _read_object(delivery)
         # The failure event has been seen with `eventType` (ClickPesa docs, 2025).
         event = body.get("event") or body.get("eventType")
         if not isinstance(event, str):
             raise WebhookRejected
-        if not event.startswith("PAYMENT"):
+        subject = next((subject for kind, subject in SUBJECTS.items() if event.startswith(kind)), None)
+        if subject is None:
             return []
         data = body.get("data")
         if not isinstance(data, dict):
             raise WebhookRejected
-        reference = _text(data.get("orderReference"))
-        result = _result(data)
-        status = _text(data.get("status"))
-        key = f"{event}:{result.provider_reference or reference}:{status}"
+        reference = text_of(data.get("orderReference"))
+        result = charge_result(data) if subject is Subject.CHARGE else transfer_result(data)
+        key = f"{event}:{result.provider_reference or reference}:{text_of(data.get('status'))}"
         if not IDENTIFIER.fullmatch(reference) or not re.fullmatch(r"[ -~]{1,200}", key):
             raise WebhookRejected
-        return [GatewayEvent(key=key, reference=reference, result=result)]
-
-    def _wish(self, request: ChargeRequest) -> dict[str, str]:
-        self.check(request)
-        wish = {
-            "amount": str(request.money.to_units(places=0)),  # collections take text, in whole shillings
-            "currency": request.money.currency,
-            "orderReference": request.reference,
-            "phoneNumber": request.phone.removeprefix("+"),
-        }
-        return {**wish, "checksum": canonical_checksum(wish, self._checksum_key)} if self._checksum_key else wish
+        return [GatewayEvent(key=key, reference=reference, result=result, subject=subject)]
 
     def _already_charged(self, reference: str) -> ChargeResult:
         try:
@@ -242,98 +294,25 @@ class ClickPesaGateway(PaymentGateway):
             # missing for a moment). "Unavailable" would say that none does.
             raise OutcomeUnknown from None
 
-    def _call(self, method: str, path: str, **wire: Any) -> Answer:
-        """One call with a token; after a 401, one more with a new token (the first was not looked at)."""
-        token = self._fresh_token(stale="")
-        answer = self._http.request(method, path, headers={"Authorization": token}, **wire)
-        if answer.status != 401:
-            return answer
-        token = self._fresh_token(stale=token)
-        answer = self._http.request(method, path, headers={"Authorization": token}, **wire)
-        if answer.status == 401:
-            raise GatewayRefused("credentials", _message(answer))
-        return answer
 
-    def _fresh_token(self, *, stale: str) -> str:
-        """The cached token unless it is old or `stale`. Raises `GatewayUnavailable` or `GatewayRefused`.
-
-        Fetched under the lock: one thread asks, the others wait for its answer instead of asking too.
-        """
-        with self._token_lock:
-            if self._token in ("", stale) or monotonic() >= self._token_ends_at:
-                asked_at = monotonic()
-                self._token = ""
-                self._token = self._fetch_token()
-                self._token_ends_at = asked_at + TOKEN_LIFETIME
-            return self._token
-
-    def _fetch_token(self) -> str:
-        # A question: whatever happens to it, nothing has been charged.
-        answer = self._http.request("POST", "/generate-token", headers=self._credentials, is_question=True)
-        answer.refuse_unusable()
-        if not answer.is_success:
-            raise GatewayRefused("credentials", _message(answer))
-        body = answer.json()
-        token = body.get("token") if isinstance(body, dict) else None
-        if not isinstance(token, str) or not token or not is_header_safe(token):
-            raise GatewayUnavailable
-        return token if token.startswith("Bearer ") else f"Bearer {token}"
-
-    def _accepted(self, answer: Answer) -> Any:
-        """The parsed body of a 2xx. Raises `GatewayRefused` for a 4xx, and what `Answer.refuse_unusable` raises."""
-        answer.refuse_unusable()
-        if not answer.is_success:
-            _refuse(answer)
-        return answer.json()
+def _push_wish(request: ChargeRequest) -> dict[str, Any]:
+    return {
+        "amount": amount_text(request.money),
+        "currency": request.money.currency,
+        "orderReference": request.reference,
+        "phoneNumber": request.phone.removeprefix("+"),
+    }
 
 
-def _refuse(answer: Answer) -> NoReturn:
-    detail = _message(answer)
-    by_status = {403: "credentials", 404: "no_payment_method"}
-    by_words = (ours for theirs, ours in REFUSALS if theirs in detail.lower())
-    raise GatewayRefused(by_status.get(answer.status) or next(by_words, "invalid_request"), detail)
+def _pushed(body: dict[str, Any]) -> ChargeResult:
+    result = charge_result(body)
+    if result.status is ChargeStatus.UNKNOWN and not result.provider_reference:
+        raise OutcomeUnknown  # JSON, but nothing about a payment
+    return result
 
 
-def _message(answer: Answer) -> str:
-    """ClickPesa's error text; it comes as a string or as a list of them."""
-    body = answer.json()
-    message = body.get("message") if isinstance(body, dict) else None
-    parts = message if isinstance(message, list) else [message]
-    return storable("; ".join(part for part in parts if isinstance(part, str)), limit=500) or f"HTTP {answer.status}"
-
-
-def _result(data: Mapping[str, Any]) -> ChargeResult:
-    """One mapping for replies, queries and callbacks, so that they cannot disagree."""
-    status = _status(data)
-    # The 2025 callbacks say paymentId, amount and currency.
-    provider_reference = _text(data.get("id") or data.get("paymentId"))
-    return ChargeResult(
-        status=status,
-        provider_reference=provider_reference if IDENTIFIER.fullmatch(provider_reference) else "",
-        money=_money(
-            data.get("collectedAmount", data.get("amount")), data.get("collectedCurrency", data.get("currency"))
-        ),
-        reason=storable(_text(data.get("message")), limit=500) if status is ChargeStatus.DECLINED else "",
-        raw=recordable(data),
-    )
-
-
-def _status(data: Mapping[str, Any]) -> ChargeStatus:
-    return STATUS.get(_text(data.get("status")), ChargeStatus.UNKNOWN)
-
-
-def _money(amount: Any, currency: Any) -> Money | None:
-    # A number in queries, text in replies and callbacks; absent until something was collected.
-    try:
-        return Money.from_units(amount, currency)
-    except ValueError:
-        return None
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+def _mark(item: dict[str, Any]) -> str:
+    return text_of(item.get("id")) or repr(item)
 
 
 def _read_object(delivery: Delivery) -> dict[str, Any]:
@@ -341,9 +320,3 @@ def _read_object(delivery: Delivery) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise WebhookRejected
     return body
-
-
-def _check_reference(reference: str) -> None:
-    # "all" would be the address of the list of all payments.
-    if not REFERENCE.fullmatch(reference) or reference.lower() == "all":
-        raise ValueError("A ClickPesa reference is 1 to 20 ASCII letters and digits.")

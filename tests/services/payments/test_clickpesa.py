@@ -4,9 +4,7 @@ import hashlib
 import hmac
 import json
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -30,47 +28,24 @@ from services.payments.base import (
 )
 from services.payments.providers.clickpesa import ClickPesaGateway
 from tests.services import wire
+from tests.services.payments.clickpesa_case import (
+    KEY,
+    OPTIONS,
+    TOKEN,
+    answered,
+    clickpesa,
+    offline,
+    signed,
+    tokened,
+    with_token,
+)
 
-OPTIONS = wire.load("clickpesa", "case")["options"]
-KEY = OPTIONS["checksum_key"]
 REFERENCE = "ORD2026000123"
 CHARGE = ChargeId(reference=REFERENCE)
 REQUEST = ChargeRequest(reference=REFERENCE, money=Money(1_500_000, "TZS"), phone="+255712345678")
-TOKEN, PUSH = wire.exchanges("clickpesa", "charge_pending")
+_token, PUSH = wire.exchanges("clickpesa", "charge_push_accepted")
 [_token, QUERY] = wire.exchanges("clickpesa", "query_paid")
 PAYMENT = QUERY["answer"]["json"][0]
-
-
-@contextmanager
-def clickpesa(*exchanges: dict[str, Any]) -> Iterator[ClickPesaGateway]:
-    with wire.playing(*exchanges) as (url, _player):
-        yield ClickPesaGateway(base_url=url + "/third-parties", **OPTIONS)
-
-
-def answered(exchange: dict[str, Any], status: int, body: Any) -> dict[str, Any]:
-    """`exchange` with another answer: JSON, or text as it stands."""
-    return {**exchange, "answer": {"status": status, **({"text": body} if isinstance(body, str) else {"json": body})}}
-
-
-def tokened(status: int, body: Any) -> dict[str, Any]:
-    return answered(TOKEN, status, body)
-
-
-def with_token(exchange: dict[str, Any], token: str) -> dict[str, Any]:
-    """`exchange` as it should be recorded when `token` is in force."""
-    request = exchange["request"]
-    return {**exchange, "request": {**request, "headers": {**request["headers"], "Authorization": token}}}
-
-
-def offline(**options: str) -> ClickPesaGateway:
-    return ClickPesaGateway(**{"base_url": wire.refused_url(), **OPTIONS, **options})
-
-
-def signed(payload: dict[str, Any], key: str = KEY) -> bytes:
-    """A callback body signed by other code than ours; good for payloads without odd numbers and keys."""
-    text = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    checksum = hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
-    return json.dumps({**payload, "checksum": checksum, "checksumMethod": "canonical"}, ensure_ascii=False).encode()
 
 
 def news(**data: Any) -> dict[str, Any]:
@@ -163,7 +138,7 @@ def test_one_token_serves_many_calls_from_many_threads():
 
 def test_a_token_is_renewed_before_it_ends(monkeypatch):
     now = [1000.0]
-    monkeypatch.setattr("services.payments.providers.clickpesa.monotonic", lambda: now[0])
+    monkeypatch.setattr("services.payments.providers.clickpesa_api.monotonic", lambda: now[0])
 
     with clickpesa(TOKEN, QUERY, QUERY, TOKEN, QUERY) as gateway:
         gateway.query(CHARGE)
@@ -275,8 +250,8 @@ def test_threads_that_meet_an_expired_token_together_share_the_renewal():
         ("SUCCESS", ChargeStatus.PAID),
         ("SETTLED", ChargeStatus.PAID),
         ("FAILED", ChargeStatus.DECLINED),
-        ("REFUNDED", ChargeStatus.UNKNOWN),
-        ("REVERSED", ChargeStatus.UNKNOWN),
+        ("REFUNDED", ChargeStatus.PAID),
+        ("REVERSED", ChargeStatus.PAID),
         ("TELEPORTED", ChargeStatus.UNKNOWN),
         (None, ChargeStatus.UNKNOWN),
         (["SUCCESS"], ChargeStatus.UNKNOWN),
@@ -292,6 +267,7 @@ def test_each_word_has_one_meaning_everywhere(word, status):
     assert charged == asked == told.result
     assert charged.status is status
     assert charged.raw["status"] == word
+    assert charged.refunded == (REQUEST.money if word in ("REFUNDED", "REVERSED") else None)
     assert charged.reason == ("Because" if status is ChargeStatus.DECLINED else "")
 
 
@@ -394,11 +370,28 @@ def at(minute: int, status: str, **more: Any) -> dict[str, Any]:
         ([at(1, "PROCESSING"), at(2, "SUCCESS", orderReference="OTHER")], "PROCESSING1"),
         ([at(1, "PROCESSING"), at(2, "SUCCESS", orderReference=f"{REFERENCE}retry1")], "PROCESSING1"),
         (["junk", None, at(1, "PROCESSING")], "PROCESSING1"),
+        ([at(1, "REFUNDED"), at(2, "SUCCESS")], "SUCCESS2"),
+        ([at(1, "REVERSED"), at(2, "REFUNDED"), at(3, "FAILED")], "REVERSED1"),
     ],
 )
 def test_of_several_payments_a_paid_one_of_ours_wins_and_else_the_newest(found, winner):
     with clickpesa(TOKEN, answered(QUERY, 200, found)) as gateway:
         assert gateway.query(CHARGE).provider_reference == winner
+
+
+def test_a_payment_that_went_back_stays_paid_and_says_how_much_did():
+    with clickpesa(*wire.exchanges("clickpesa", "query_reversed")) as gateway:
+        result = gateway.query(CHARGE)
+
+    assert result.status is ChargeStatus.PAID
+    assert result.money == result.refunded == REQUEST.money
+
+
+def test_a_payment_that_went_back_without_an_amount_claims_nothing():
+    with clickpesa(TOKEN, answered(QUERY, 200, [at(1, "REFUNDED", collectedAmount=None)])) as gateway:
+        result = gateway.query(CHARGE)
+
+    assert (result.status, result.money, result.refunded) == (ChargeStatus.UNKNOWN, None, None)
 
 
 def test_an_empty_list_is_not_found():
@@ -446,19 +439,6 @@ def test_an_amount_is_read_exactly_or_not_at_all(amount, currency, money):
 
     with clickpesa(TOKEN, answered(QUERY, 200, text)) as gateway:
         assert gateway.query(CHARGE).money == money
-
-
-def test_a_preview_names_the_operators_that_are_open():
-    with clickpesa(*wire.exchanges("clickpesa", "preview")) as gateway:
-        assert gateway.preview(REQUEST) == ("TIGO-PESA", "M-PESA")
-
-
-@pytest.mark.parametrize(("status", "body"), [(500, {}), (200, "<html>"), (200, {}), (200, [])])
-def test_a_preview_that_fails_changed_nothing(status, body):
-    [token, preview] = wire.exchanges("clickpesa", "preview")
-
-    with clickpesa(token, answered(preview, status, body)) as gateway, pytest.raises(GatewayUnavailable):
-        gateway.preview(REQUEST)
 
 
 # --- Callbacks ---
@@ -528,10 +508,7 @@ def test_the_form_of_2025_is_read():
     assert (event.result.status, event.result.money) == (ChargeStatus.PAID, REQUEST.money)
 
 
-def test_news_about_payouts_is_no_payment_news():
-    recorded = wire.load("clickpesa", "webhook_payout")
-
-    assert offline().read_webhook(Delivery(body=wire.delivery_body(recorded))) == []
+def test_news_about_deposits_is_nobodys_news():
     assert offline().read_webhook(Delivery(body=signed({"event": "DEPOSIT RECEIVED", "data": {}}))) == []
 
 

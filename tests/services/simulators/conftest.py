@@ -30,7 +30,9 @@ TIMINGS = {
     "SIMULATOR_PUSH_TIMEOUT": "0.8",
     "SIMULATOR_LATE_CALLBACK": "1.5",
     "SIMULATOR_SETTLE_AFTER": "0.6",
+    "SIMULATOR_ASK_TIMEOUT": "5.0",
     "SIMULATOR_HANG": "1.0",
+    "SIMULATOR_SLOW": "0.3",
     "SIMULATOR_BEEM_DELIVER_AFTER": "0.3",
     "SIMULATOR_CALLBACK_BACKOFF": "0.1",
 }
@@ -128,6 +130,16 @@ class Simulator:
         [charge] = self.http.get("/simulator/clickpesa/charges", params={"reference": reference}).json()["charges"]
         return dict(charge)
 
+    def control(self, path: str, **wish: Any) -> dict[str, Any]:
+        """POST to a control endpoint."""
+        answer = self.http.post(f"/simulator/{path}", json=wish)
+        assert answer.is_success, answer.text
+        return dict(answer.json())
+
+    def steer(self, reference: str, action: str, **wish: Any) -> dict[str, Any]:
+        """Do something with one of ClickPesa's charges."""
+        return dict(self.control(f"charges/clickpesa/{reference}/{action}", **wish)["charge"])
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
         return self.process.wait(10)
@@ -195,6 +207,8 @@ def shared_simulator(receiving: Receiver, mail_dir: Path) -> Iterator[Simulator]
 def simulator(shared_simulator: Simulator, receiver: Receiver) -> Simulator:
     """The shared process with an empty ledger."""
     shared_simulator.http.post("/simulator/reset").raise_for_status()
+    shared_simulator.control("customer", mode="auto")
+    shared_simulator.control("faults/rates", rate=0, callback_rate=0)
     return shared_simulator
 
 
@@ -216,9 +230,18 @@ class ClickPesa:
         body = {"amount": "5000", "currency": "TZS", "orderReference": reference, "phoneNumber": phone, **changes}
         return {**body, "checksum": checksum(CHECKSUM_KEY, body)}
 
-    def post(self, operation: str, body: Any) -> httpx.Response:
+    def call(self, path: str, **body: Any) -> httpx.Response:
+        """A signed POST to any of its paths."""
+        return self.post(path, {**body, "checksum": checksum(CHECKSUM_KEY, body)}, below="")
+
+    def get(self, path: str, **params: str) -> httpx.Response:
+        return self.simulator.http.get(
+            f"/clickpesa/third-parties/{path}", params=params, headers={"Authorization": self.token}
+        )
+
+    def post(self, operation: str, body: Any, *, below: str = "payments/") -> httpx.Response:
         return self.simulator.http.post(
-            f"/clickpesa/third-parties/payments/{operation}",
+            f"/clickpesa/third-parties/{below}{operation}",
             content=body if isinstance(body, bytes) else orjson.dumps(body),
             headers={"Authorization": self.token, "Content-Type": "application/json"},
         )

@@ -53,7 +53,7 @@ def test_every_setting_is_on_the_page_for_people():
     read = set(re.findall(r'"(SIMULATOR_[A-Z0-9_]+)"', (PACKAGE / "config.py").read_text(encoding="utf-8")))
     told = set(re.findall(r"\| `(SIMULATOR_[A-Z0-9_]+)` \|", (ROOT / "docs" / "simulators.md").read_text("utf-8")))
 
-    assert len(read) == 24
+    assert len(read) == 33
     assert read == told
 
 
@@ -167,6 +167,9 @@ def test_a_wrong_setting_is_one_clear_sentence(environ, sentence):
         ("SIMULATOR_BEEM_BALANCE", "1.5"),
         ("SIMULATOR_BEEM_FAIL_WITH_200", "maybe"),
         ("SIMULATOR_CLICKPESA_CALLBACK_URL", "127.0.0.1:8000"),
+        ("SIMULATOR_FAULT_RATE", "5"),
+        ("SIMULATOR_CALLBACK_FAULT_RATE", "often"),
+        ("SIMULATOR_CUSTOMER", "absent"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused_by_name(name, value):
@@ -204,6 +207,17 @@ def test_calls_show_both_directions_without_credentials(clickpesa, receiver):
     assert '"orderReference":"ORD1"' in calls[1]["body"]
     assert clickpesa.token not in answer.text
     assert "demo-api-key" not in answer.text
+
+
+def test_only_calls_after_a_known_one_can_be_asked_for(clickpesa):
+    clickpesa.initiate(clickpesa.order())
+    first = clickpesa.simulator.http.get("/simulator/calls").json()["calls"][0]["number"]
+    clickpesa.query("ORD1")
+
+    [new] = clickpesa.simulator.http.get("/simulator/calls", params={"since": first}).json()["calls"]
+
+    assert (new["method"], new["number"]) == ("GET", first + 1)
+    assert clickpesa.simulator.http.get("/simulator/calls", params={"since": "x"}).status_code == 400
 
 
 def test_a_reset_empties_the_ledger_and_forgets_waiting_callbacks(clickpesa, receiver):
