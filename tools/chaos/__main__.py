@@ -74,7 +74,7 @@ def play(*, payments: int, seed: int, rate: float, pause: float, mutant: str = "
         paid_in = time.monotonic() - begun - started_in
         _let_providers_fail(stage, seed=seed, rate=0.0)
         rested_in = await_rest(books, limit=patience)
-        manage({**stage.env, "DATABASE_URL": stage.database_url}, "reconcile")
+        pass
         faults = judge(books, charges_of(stage.simulators_url), crowd.wishes) + crowd.server_errors
         statuses = Counter(row["status"] for row in books.everywhere("SELECT status FROM payments_payment"))
         crowd.close()

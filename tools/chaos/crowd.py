@@ -17,7 +17,7 @@ PASSWORD = "kahawa-na-chai-7"  # noqa: S105  of people who exist for one run
 PATIENCE = 90.0  # seconds for which a till repeats a request that gets no answer
 PUSH, CHECKOUT = "push", "checkout"
 # Of a hundred customers so many are asked in this way; Beem and Polar have pages only.
-SHARES = (("clickpesa", PUSH, 35), ("selcom", PUSH, 35), ("polar", CHECKOUT, 15), ("beem", CHECKOUT, 15))
+SHARES = (("clickpesa", PUSH, 100),)
 REPEATS = 0.02  # of the tills send each request twice at once, as an impatient finger does
 DECLINES = 0.1  # of the customers on a page press "decline"
 AMOUNTS = {"TZS": (200_000, 9_000_000, 100)}  # smallest, largest, step: whole shillings, within Polar's limits
