@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import django
 import httpx
 
 from tools.chaos.crowd import Crowd
@@ -58,6 +59,7 @@ def play(*, payments: int, seed: int, rate: float, pause: float, mutant: str = "
     """One run. `rate` is how many of the calls and callbacks fail (0 to 1), `pause` the seconds between two blows."""
     begun = time.monotonic()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
+    django.setup()  # the oracle knows the hashes of a history by the model
     extra = {"DJANGO_SETTINGS_MODULE": "tools.chaos.settings", "CHAOS_MUTANT": mutant} if mutant else {}
     with set_stage(extra) as stage:
         started_in = time.monotonic() - begun

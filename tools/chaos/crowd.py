@@ -20,6 +20,9 @@ PUSH, CHECKOUT = "push", "checkout"
 SHARES = (("clickpesa", PUSH, 100),)
 REPEATS = 0.02  # of the tills send each request twice at once, as an impatient finger does
 DECLINES = 0.1  # of the customers on a page press "decline"
+# Of the customers who are prompted: the last three digits of a phone choose what happens at the simulators. From 200 on
+# they mean nothing special: the customer approves.
+ENDINGS = (("", 0.86), ("101", 0.07), ("102", 0.02), ("109", 0.05))  # approves, declines, never answers, is imitated
 AMOUNTS = {"TZS": (200_000, 9_000_000, 100)}  # smallest, largest, step: whole shillings, within Polar's limits
 
 
@@ -86,15 +89,15 @@ class Crowd:
                 break
         smallest, largest, step = AMOUNTS["TZS"]
         merchant = self._merchants[number % len(self._merchants)]
-        # The last three digits choose a scenario at the simulators; below 200 they mean something.
-        phone = f"+25571{self._chance.randrange(10_000):04d}{self._chance.randrange(200, 1000)}"
+        [ending] = self._chance.choices([text for text, _ in ENDINGS], [share for _, share in ENDINGS])
+        ending = ending or str(self._chance.randrange(200, 1000))
         wish = Wish(
             key=f"till-{number}-{secrets.token_hex(6)}",
             tenant_id=merchant.tenant_id,
             gateway=gateway,
             method=method,
             amount=self._chance.randrange(smallest, largest, step),
-            phone=phone,
+            phone=f"+25571{self._chance.randrange(10_000):04d}{ending}",
         )
         self.wishes.append(wish)
         return merchant, wish, self._chance.random()

@@ -16,7 +16,7 @@ def charges_again() -> None:
     from apps.payments.references import new_reference
     from apps.payments.services import attempts
 
-    def find_out(gateway: Any, request: Any, *_args: Any, **_kwargs: Any) -> Any:
+    def find_out(gateway: Any, _attempt: Any, request: Any) -> Any:
         return gateway.charge(replace(request, reference=new_reference()))
 
     attempts._find_out = find_out

@@ -73,13 +73,13 @@ def charges_of(simulators_url: str) -> list[Charge]:
     ]
 
 
-def await_rest(books: Books, *, limit: float, settles_late: bool = True) -> float:
+def await_rest(books: Books, *, limit: float) -> float:
     """Wait until no payment is open and no event is due; the seconds that it took, at most `limit`."""
     started = time.monotonic()
     while (waited := time.monotonic() - started) < limit:
         undone = books.outside(
             "SELECT count(*) AS number FROM outbox_outboxevent WHERE done_at IS NULL AND dead_at IS NULL"
-            " AND next_at < now() + interval '20 seconds'"
+            " AND next_at < now() + interval '3 seconds'"
         )[0]["number"]
         pending = sum(
             row["number"]
