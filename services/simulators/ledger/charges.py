@@ -243,6 +243,13 @@ class Charges:
         ).fetchone()
         return int(row[0])
 
+    def captured_at(self, charge: Charge) -> float | None:
+        """When money was first taken under this charge, or will be."""
+        row = self._db.execute(
+            "SELECT MIN(at) FROM capture WHERE provider = ? AND charge_id = ?", (charge.provider, charge.id)
+        ).fetchone()
+        return None if row[0] is None else float(row[0])
+
     def captured_total(self, *, now: float) -> dict[tuple[str, str], tuple[int, int]]:
         """How often and how much was taken, by provider and currency."""
         rows = self._db.execute(
