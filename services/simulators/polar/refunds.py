@@ -164,7 +164,6 @@ async def refund_on_dashboard(world: World, charge: Charge, *, amount: int | Non
         phone="",
         scenario=charge_scenario(""),
         fault=None,
-        callback_fault=world.faults.draw_callback(PROVIDER, charge.reference),
     )
     extra = {"reason": reason, "metadata": {}, "revoke_benefits": False}
     transfer = plan(world, play, charge, id=id, amount=rest if amount is None else amount, extra=extra)
