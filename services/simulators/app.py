@@ -23,11 +23,12 @@ from services.simulators.customer import Customer, Mode
 from services.simulators.faults import FaultBook, Rates
 from services.simulators.ledger.book import Ledger
 from services.simulators.ledger.callbacks import DueCallback
+from services.simulators.polar.provider import POLAR
 from services.simulators.provider import PaymentProvider
 from services.simulators.world import JSON, Refusal, World
 
 # Everything the core knows about a payment provider; a new one is added here.
-PROVIDERS: tuple[PaymentProvider, ...] = (CLICKPESA,)
+PROVIDERS: tuple[PaymentProvider, ...] = (CLICKPESA, POLAR)
 
 
 def is_ours(path: str) -> bool:

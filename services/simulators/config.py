@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,16 @@ class Config:
     clickpesa_checksum_key: str
     token_lifetime: float
     clickpesa_payout_every: float
+    polar_callback_url: str
+    polar_token: str
+    polar_read_token: str
+    polar_webhook_secret: str
+    polar_standard_signature: bool
+    polar_version: str
+    polar_currency: str
+    polar_tax_percent: int
+    polar_lifetime: float
+    polar_expiry_every: float
     beem_callback_url: str
     beem_api_key: str
     beem_secret_key: str
@@ -52,6 +64,8 @@ class Config:
 
 CALLBACKS = "http://127.0.0.1:8000/api/v1"
 LOCAL_CALLBACKS = "http://localhost:8000/api/v1"
+POLAR_VERSIONS = ("2026-04", "2026-10")
+POLAR_SECRET = "whsec_ZmFyYWphLWRlbW8tcG9sYXItd2ViaG9vay1zZWNyZXQ="  # noqa: S105 - the demo's, and no secret
 
 
 def read_config(environ: Mapping[str, str]) -> Config:
@@ -60,6 +74,7 @@ def read_config(environ: Mapping[str, str]) -> Config:
     An empty callback address switches that provider's callbacks off; an empty checksum key switches signing off.
     """
     read = _Reader(environ)
+    is_standard = read.switch("SIMULATOR_POLAR_STANDARD_SIGNATURE", True)
     return Config(
         ledger=read.text("SIMULATOR_LEDGER", ""),
         mail_dir=Path(read.text("SIMULATOR_MAIL_DIR", "var/mail")),
@@ -71,6 +86,18 @@ def read_config(environ: Mapping[str, str]) -> Config:
         clickpesa_checksum_key=read.text("SIMULATOR_CLICKPESA_CHECKSUM_KEY", "demo-checksum-key"),
         token_lifetime=read.seconds("SIMULATOR_CLICKPESA_TOKEN_LIFETIME", 3600.0),
         clickpesa_payout_every=read.seconds("SIMULATOR_CLICKPESA_PAYOUT_EVERY", 0.0),
+        polar_callback_url=read.url(
+            "SIMULATOR_POLAR_CALLBACK_URL", f"{CALLBACKS}/webhooks/polar/demo-polar-callback-token/"
+        ),
+        polar_token=read.text("SIMULATOR_POLAR_TOKEN", "demo-polar-token"),
+        polar_read_token=read.text("SIMULATOR_POLAR_READ_TOKEN", "demo-polar-read-token"),
+        polar_webhook_secret=read.webhook_secret("SIMULATOR_POLAR_WEBHOOK_SECRET", POLAR_SECRET, is_key=is_standard),
+        polar_standard_signature=is_standard,
+        polar_version=read.choice("SIMULATOR_POLAR_VERSION", POLAR_VERSIONS),
+        polar_currency=read.choice("SIMULATOR_POLAR_CURRENCY", ("tzs", "usd", "eur", "gbp", "kes", "bif", "rwf")),
+        polar_tax_percent=read.count("SIMULATOR_POLAR_TAX_PERCENT", 0),
+        polar_lifetime=read.seconds("SIMULATOR_POLAR_LIFETIME", 86_400.0),
+        polar_expiry_every=read.seconds("SIMULATOR_POLAR_EXPIRY_EVERY", 900.0),
         beem_callback_url=read.url(
             "SIMULATOR_BEEM_CALLBACK_URL", f"{CALLBACKS}/messaging/reports/beem/demo-beem-callback-token/"
         ),
@@ -151,6 +178,18 @@ class _Reader:
         if not (value.isascii() and value.isdigit() and len(value) < 16):
             raise BadSetting(f"{name} must be a whole number, not {value!r}.")
         return int(value)
+
+    def webhook_secret(self, name: str, default: str, *, is_key: bool) -> str:
+        """A secret for signing webhooks; with `is_key` it must be a key in base64 behind `whsec_`."""
+        value = self.text(name, default)
+        encoded = value.removeprefix("whsec_")
+        try:
+            key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+        except (binascii.Error, ValueError):
+            key = b""
+        if not value or (is_key and not key):
+            raise BadSetting(f"{name} must be whsec_ and a key in base64, unless the older signatures are used.")
+        return value
 
     def switch(self, name: str, default: bool) -> bool:
         value = self.text(name, "").lower() or str(default).lower()

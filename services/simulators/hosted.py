@@ -30,6 +30,12 @@ TOLD = {
     State.REVERSED: "This payment was reversed.",
 }
 
+# What an action says that left the page open.
+LEFT_OPEN = {
+    "abandon": "You left without paying. The page stays open.",
+    "decline": "The payment was declined. You can try again.",
+}
+
 
 def url_of(request: Request, charge: Charge) -> str:
     """The address of the page: where we are called, or SIMULATOR_PUBLIC_URL when a browser must call elsewhere."""
@@ -70,8 +76,9 @@ async def act(request: Request, world: World, charge: Charge) -> Response:
     back = world.providers[charge.provider].back_to(charge, action)
     if back.startswith(("http://", "https://")):
         return RedirectResponse(back, 303)
-    told = "You left without paying. The page stays open." if action == "abandon" else ""
-    return HTMLResponse(page(world, charge, time.time(), told))
+    now = time.time()
+    told = LEFT_OPEN.get(action, "") if charge.state(now) is State.OPEN else ""
+    return HTMLResponse(page(world, charge, now, told))
 
 
 def charge_called(request: Request) -> tuple[World, Charge]:

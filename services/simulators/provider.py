@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from starlette.routing import Route
+from starlette.routing import BaseRoute
 
 from services.simulators.config import Config
 from services.simulators.ledger.callbacks import DueCallback
@@ -78,7 +78,7 @@ class PaymentProvider:
     name: str
     operations: tuple[str, ...]
     decimals: Mapping[str, int]
-    routes: Callable[[], Iterable[Route]]
+    routes: Callable[[], Iterable[BaseRoute]]
     callback_url: Callable[[Config], str]
     announce: Callable[[World, Charge], list[Notice]]
     status: Callable[[Charge, float], str]

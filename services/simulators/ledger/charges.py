@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -230,6 +230,31 @@ class Charges:
         )
         return [read_charge(row) for row in rows], total
 
+    def page_of_orders(
+        self,
+        provider: str,
+        outcomes: Sequence[State],
+        *,
+        now: float,
+        since: float,
+        until: float,
+        newest_first: bool,
+        skip: int,
+        limit: int,
+    ) -> tuple[list[Charge], int]:
+        """Some of those that have come to one of these ends, by when money was first taken or else by their end."""
+        where = (
+            "FROM (SELECT c.*, COALESCE((SELECT MIN(at) FROM capture k WHERE k.provider = c.provider"
+            " AND k.charge_id = c.id), c.ends_at) AS made_at FROM charge c WHERE c.provider = ? AND NOT c.is_dropped"
+            f" AND c.ends_at <= ? AND c.outcome IN ({', '.join('?' * len(outcomes))}))"
+            " WHERE made_at >= ? AND made_at <= ?"  # noqa: S608 - marks only
+        )
+        values = (provider, now, *outcomes, since, until)
+        total = self._db.execute(f"SELECT COUNT(*) {where}", values).fetchone()[0]
+        order = "made_at DESC, number DESC" if newest_first else "made_at, number"
+        rows = self._db.execute(f"SELECT * {where} ORDER BY {order} LIMIT ? OFFSET ?", (*values, limit, skip))
+        return [read_charge(row) for row in rows], total
+
     def list_waiting(self, now: float) -> list[Charge]:
         """Those that a person may still decide, oldest first."""
         rows = self._db.execute("SELECT * FROM charge WHERE is_waiting AND ends_at > ? ORDER BY number", (now,))
@@ -242,6 +267,13 @@ class Charges:
             (charge.provider, charge.id, now),
         ).fetchone()
         return int(row[0])
+
+    def captured_at(self, charge: Charge) -> float | None:
+        """When money was first taken under this charge, or will be."""
+        row = self._db.execute(
+            "SELECT MIN(at) FROM capture WHERE provider = ? AND charge_id = ?", (charge.provider, charge.id)
+        ).fetchone()
+        return None if row[0] is None else float(row[0])
 
     def captured_total(self, *, now: float) -> dict[tuple[str, str], tuple[int, int]]:
         """How often and how much was taken, by provider and currency."""
