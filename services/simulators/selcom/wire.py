@@ -163,9 +163,7 @@ async def require_call(request: Request) -> tuple[World, Fields]:
     """
     world = world_of(request)
     config, given = world.config.selcom, request.headers
-    address = request.client.host if request.client else ""
-    if config.addresses and address not in config.addresses:
-        raise refuse("403", "Source IP not whitelisted (4032)", status=403)
+    check_address(config, request.client.host if request.client else "")
     expected = signing.authorization(config.api_key)
     if not hmac.compare_digest(given.get("authorization", "").encode(), expected.encode()):
         raise refuse_call("Invalid API key")
@@ -178,6 +176,11 @@ async def require_call(request: Request) -> tuple[World, Fields]:
     if request.url.path.removeprefix(f"{PREFIX}/").partition("/")[0] not in config.products:
         raise refuse("403", NOT_ENABLED, status=403)
     return world, Fields(fields)
+
+
+def check_address(config: SelcomConfig, address: str) -> None:
+    if config.addresses and address not in config.addresses:
+        raise refuse("403", "Source IP not whitelisted (4032)", status=403)
 
 
 async def read_fields(request: Request) -> dict[str, Any]:
