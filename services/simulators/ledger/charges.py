@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -228,6 +228,31 @@ class Charges:
             f"SELECT * {where} ORDER BY {order} LIMIT ? OFFSET ?",
             (*values, limit, skip),
         )
+        return [read_charge(row) for row in rows], total
+
+    def page_of_orders(
+        self,
+        provider: str,
+        outcomes: Sequence[State],
+        *,
+        now: float,
+        since: float,
+        until: float,
+        newest_first: bool,
+        skip: int,
+        limit: int,
+    ) -> tuple[list[Charge], int]:
+        """Some of those that have come to one of these ends, by when money was first taken or else by their end."""
+        where = (
+            "FROM (SELECT c.*, COALESCE((SELECT MIN(at) FROM capture k WHERE k.provider = c.provider"
+            " AND k.charge_id = c.id), c.ends_at) AS made_at FROM charge c WHERE c.provider = ? AND NOT c.is_dropped"
+            " AND c.ends_at <= ? AND c.outcome IN (SELECT value FROM json_each(?)))"
+            " WHERE made_at >= ? AND made_at <= ?"
+        )
+        values = (provider, now, orjson.dumps(outcomes).decode(), since, until)
+        total = self._db.execute(f"SELECT COUNT(*) {where}", values).fetchone()[0]
+        order = "made_at DESC, number DESC" if newest_first else "made_at, number"
+        rows = self._db.execute(f"SELECT * {where} ORDER BY {order} LIMIT ? OFFSET ?", (*values, limit, skip))
         return [read_charge(row) for row in rows], total
 
     def list_waiting(self, now: float) -> list[Charge]:

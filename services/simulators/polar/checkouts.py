@@ -23,11 +23,15 @@ from services.simulators.polar.form import read_form
 from services.simulators.polar.wire import (
     PREFIX,
     PROVIDER,
+    as_page,
     cut,
     endpoint,
+    is_by_time,
     keep,
+    newest_first,
     not_found,
     path_id,
+    read_page,
     reference_of,
     refuse,
     trouble,
@@ -136,6 +140,17 @@ async def list_all(world: World, request: Request) -> Response:
 
     async def accept() -> Response:
         now = time.time()
+        if is_by_time(request):
+            page, limit = read_page(request)
+            charges, total = world.ledger.charges.page(
+                PROVIDER,
+                since=0.0,
+                until=float("inf"),
+                newest_first=newest_first(request),
+                skip=(page - 1) * limit,
+                limit=limit,
+            )
+            return JSON(as_page([as_body(world, charge, now) for charge in charges], total, limit))
         rows = [as_body(world, charge, now) for charge in world.ledger.charges.list_all(PROVIDER)]
         rows = keep(request, rows, FILTERS)
         if query := request.query_params.get("query", "").lower():

@@ -16,15 +16,19 @@ from services.simulators.polar import bodies, records
 from services.simulators.polar.wire import (
     PROVIDER,
     REFERENCE_KEYS,
+    as_page,
     as_uuid,
     belonging,
     cut,
     endpoint,
     has_metadata,
+    is_by_time,
     keep,
     metadata_asked,
+    newest_first,
     not_found,
     path_id,
+    read_page,
     read_time,
     refuse_query,
     trouble,
@@ -71,6 +75,9 @@ FILTERS = {
 }
 
 
+ROUNDING = 0.000_000_5  # seconds
+
+
 async def list_all(world: World, request: Request) -> Response:
     """GET /v1/orders/ with the filters of section 3. Both ends of a period belong to it (unconfirmed)."""
     check_ids(request, "checkout_id", "customer_id", "product_id", "subscription_id", "discount_id", "organization_id")
@@ -78,14 +85,30 @@ async def list_all(world: World, request: Request) -> Response:
     asked = metadata_asked(request)
     told = next((values[0] for key, values in asked.items() if key in REFERENCE_KEYS), "")
 
+    # Moments are printed to the millionth of a second, and stored more exactly.
+    earliest = 0.0 if since is None else since - ROUNDING
+    latest = float("inf") if until is None else until + ROUNDING
+
     async def accept() -> Response:
         now, rows = time.time(), []
+        if is_by_time(request, "created_after", "created_before"):
+            page, limit = read_page(request)
+            charges, total = world.ledger.charges.page_of_orders(
+                PROVIDER,
+                records.WITH_ORDER,
+                now=now,
+                since=earliest,
+                until=latest,
+                newest_first=newest_first(request),
+                skip=(page - 1) * limit,
+                limit=limit,
+            )
+            return JSON(as_page([records.order(world, charge, at=now) for charge in charges], total, limit))
         for charge in candidates(world, request, asked):
             if charge.state(now) not in records.WITH_ORDER or not has_metadata(bodies.metadata_of(charge), asked):
                 continue
-            row = records.order(world, charge, at=now)
-            if (since is None or row["created_at"] >= since) and (until is None or row["created_at"] <= until):
-                rows.append(row)
+            if earliest <= records.paid_at(world, charge) <= latest:
+                rows.append(records.order(world, charge, at=now))
         rows = keep(request, rows, FILTERS)
         if externals := request.query_params.getlist("external_customer_id"):
             rows = [row for row in rows if row["customer"]["external_id"] in externals]

@@ -168,7 +168,7 @@ def cut(request: Request, rows: list[dict[str, Any]], sortable: Mapping[str, str
 
     More than 100 rows are never given (that a greater limit is cut, and not refused, is unconfirmed).
     """
-    page, limit = read_natural(request, "page", 1), min(read_natural(request, "limit", 10), 100)
+    page, limit = read_page(request)
     for name in reversed(request.query_params.getlist("sorting") or ["-created_at"]):
         field = sortable.get(name.removeprefix("-"))
         if field is None:
@@ -177,10 +177,27 @@ def cut(request: Request, rows: list[dict[str, Any]], sortable: Mapping[str, str
         # Reversed on both sides, so that the newest of several rows of the same moment comes first.
         rows = rows[::-1] if is_descending else rows
         rows.sort(key=lambda row, field=field: row[field] or "", reverse=is_descending)  # type: ignore[misc]
-    return {
-        "items": rows[(page - 1) * limit : page * limit],
-        "pagination": {"total_count": len(rows), "max_page": math.ceil(len(rows) / limit)},
-    }
+    return as_page(rows[(page - 1) * limit : page * limit], len(rows), limit)
+
+
+def read_page(request: Request) -> tuple[int, int]:
+    """Which page, and how many rows on it."""
+    return read_natural(request, "page", 1), min(read_natural(request, "limit", 10), 100)
+
+
+def as_page(items: list[dict[str, Any]], total: int, limit: int) -> dict[str, Any]:
+    return {"items": items, "pagination": {"total_count": total, "max_page": math.ceil(total / limit)}}
+
+
+def is_by_time(request: Request, *but: str) -> bool:
+    """Whether only a page by the time of making is asked for, which needs no look at the rest."""
+    plain = {"page", "limit", "sorting", *but}
+    in_order = request.query_params.getlist("sorting") in ([], ["-created_at"], ["created_at"])
+    return in_order and set(request.query_params) <= plain
+
+
+def newest_first(request: Request) -> bool:
+    return request.query_params.get("sorting", "-created_at") == "-created_at"
 
 
 def read_natural(request: Request, name: str, default: int) -> int:
@@ -192,8 +209,8 @@ def read_natural(request: Request, name: str, default: int) -> int:
     return int(text)
 
 
-def read_time(request: Request, name: str) -> str | None:
-    """A moment in the query string as Polar prints it; without a zone it is UTC (unconfirmed)."""
+def read_time(request: Request, name: str) -> float | None:
+    """A moment in the query string as a Unix time; without a zone it is UTC (unconfirmed)."""
     text = request.query_params.get(name)
     if text is None:
         return None
@@ -202,7 +219,7 @@ def read_time(request: Request, name: str) -> str | None:
     except ValueError as error:
         message = "Input should be a valid datetime"
         raise refuse_query("query", name, "datetime_from_date_parsing", message, text) from error
-    return as_time((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def keep(request: Request, rows: list[dict[str, Any]], fields: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -488,6 +488,8 @@ def test_orders_are_filtered_sorted_and_cut(shop):
     assert listed(customer_id=orders[2].customer_id) == [2]
     assert listed(checkout_id=[orders[0].checkout_id, NOBODY]) == [0]
     assert listed(created_after=orders[3].created_at) == [4, 3]
+    assert listed(created_after=orders[3].created_at, status="paid") == [4, 3]
+    assert listed(created_before=orders[1].created_at, sorting=["created_at"], limit=1, page=2) == [1]
     assert listed(created_before=orders[1].created_at, status="paid") == [1, 0]
     assert listed(status=["refunded", "void"]) == []
     assert listed(product_id=NOBODY) == []
