@@ -60,6 +60,8 @@ class Received:
     path: str
     body: dict[str, Any]
     at: float
+    raw: bytes
+    headers: dict[str, str]
 
 
 @dataclass(kw_only=True)
@@ -89,8 +91,11 @@ def receiving() -> Iterator[Receiver]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = orjson.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            receiver.callbacks.append(Received(path=self.path, body=body, at=time.time()))
+            raw = self.rfile.read(int(self.headers["Content-Length"]))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            receiver.callbacks.append(
+                Received(path=self.path, body=orjson.loads(raw), at=time.time(), raw=raw, headers=headers)
+            )
             time.sleep(receiver.delay)
             self.send_response(receiver.answers.pop(0) if receiver.answers else 200)
             self.send_header("Content-Length", "0")
@@ -197,6 +202,7 @@ def shared_simulator(receiving: Receiver, mail_dir: Path) -> Iterator[Simulator]
     environ = {
         "SIMULATOR_CLICKPESA_CALLBACK_URL": f"{receiving.url}/clickpesa",
         "SIMULATOR_BEEM_CALLBACK_URL": f"{receiving.url}/beem",
+        "SIMULATOR_BEEM_PAY_CALLBACK_URL": f"{receiving.url}/beem_pay",
         "SIMULATOR_MAIL_DIR": str(mail_dir),
     }
     with running(environ) as simulator:
