@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.simulators import beem, control, control_customer, control_faults, control_payments, hosted, oauth
+from services.simulators.beem_payments.provider import BEEM_PAY
 from services.simulators.callbacks import CallbackSender, Target
 from services.simulators.calls import CallLog
 from services.simulators.clickpesa.provider import CLICKPESA
@@ -25,10 +26,11 @@ from services.simulators.ledger.book import Ledger
 from services.simulators.ledger.callbacks import DueCallback
 from services.simulators.polar.provider import POLAR
 from services.simulators.provider import PaymentProvider
+from services.simulators.selcom.provider import SELCOM
 from services.simulators.world import JSON, Refusal, World
 
 # Everything the core knows about a payment provider; a new one is added here.
-PROVIDERS: tuple[PaymentProvider, ...] = (CLICKPESA, POLAR)
+PROVIDERS: tuple[PaymentProvider, ...] = (CLICKPESA, SELCOM, BEEM_PAY, POLAR)
 
 
 def is_ours(path: str) -> bool:
@@ -118,7 +120,8 @@ def create_app(config: Config | None = None) -> Starlette:
             faults=FaultBook(
                 rates=Rates(
                     rate=settings.fault_rate, callback_rate=settings.callback_fault_rate, seed=settings.fault_seed
-                )
+                ),
+                never_lost=frozenset(provider.code for provider in PROVIDERS if not provider.has_query),
             ),
             customer=Customer(Mode(settings.customer)),
             providers={provider.code: provider for provider in PROVIDERS},

@@ -14,6 +14,47 @@ class BadSetting(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SelcomConfig:
+    """Selcom's settings; docs/simulators.md says what each means."""
+
+    api_key: str
+    api_secret: str
+    vendor: str
+    pin: str
+    clock_window: float
+    addresses: tuple[str, ...]
+    products: tuple[str, ...]
+    refusal_code: str
+    refusal_status: int
+    declined_status: str
+    expired_status: str
+    has_plain_url: bool
+    is_ambiguous: bool
+    pays_out_at_once: bool
+    signs_webhooks: bool
+    webhook_tries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeemPayConfig:
+    """The settings of Beem's payments; docs/simulators.md says what each means."""
+
+    callback_url: str
+    api_key: str
+    secret_key: str
+    prefix: str
+    account: str
+    token_mode: str
+    token: str
+    error_status: int
+    without_source: str
+    balance_shape: str
+    payout_limit: int
+    wallet_codes: tuple[str, ...]
+    repeats_payouts: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """What the simulators were told. All durations are in seconds."""
 
@@ -43,6 +84,8 @@ class Config:
     beem_deliver_after: float
     beem_delay: float
     beem_fail_with_200: bool
+    beem_pay: BeemPayConfig
+    selcom: SelcomConfig
     oauth_callbacks: tuple[str, ...]
     public_url: str
     customer: str
@@ -108,6 +151,8 @@ def read_config(environ: Mapping[str, str]) -> Config:
         beem_deliver_after=read.seconds("SIMULATOR_BEEM_DELIVER_AFTER", 1.0),
         beem_delay=read.seconds("SIMULATOR_BEEM_DELAY", 0.0),
         beem_fail_with_200=read.switch("SIMULATOR_BEEM_FAIL_WITH_200", False),
+        beem_pay=_read_beem_pay(read),
+        selcom=_read_selcom(read),
         oauth_callbacks=read.texts(
             "SIMULATOR_OAUTH_CALLBACKS", f"{CALLBACKS}/auth/social,{LOCAL_CALLBACKS}/auth/social"
         ),
@@ -127,6 +172,47 @@ def read_config(environ: Mapping[str, str]) -> Config:
         callback_tries=max(1, read.count("SIMULATOR_CALLBACK_TRIES", 4)),
         callback_backoff=read.seconds("SIMULATOR_CALLBACK_BACKOFF", 0.5),
         callback_timeout=read.seconds("SIMULATOR_CALLBACK_TIMEOUT", 10.0),
+    )
+
+
+def _read_selcom(read: _Reader) -> SelcomConfig:
+    return SelcomConfig(
+        api_key=read.text("SIMULATOR_SELCOM_API_KEY", "demo-selcom-key"),
+        api_secret=read.text("SIMULATOR_SELCOM_API_SECRET", "demo-selcom-secret"),
+        vendor=read.text("SIMULATOR_SELCOM_VENDOR", "demo-till"),
+        pin=read.text("SIMULATOR_SELCOM_PIN", "demo-pin"),
+        clock_window=read.seconds("SIMULATOR_SELCOM_CLOCK_WINDOW", 300.0),
+        addresses=read.texts("SIMULATOR_SELCOM_ADDRESSES", ""),
+        products=read.texts("SIMULATOR_SELCOM_PRODUCTS", "checkout,walletcashin,selcompesa,qwiksend,vendor"),
+        refusal_code=read.text("SIMULATOR_SELCOM_REFUSAL_CODE", "400"),
+        refusal_status=read.status("SIMULATOR_SELCOM_REFUSAL_STATUS", 200),
+        declined_status=read.text("SIMULATOR_SELCOM_DECLINED_STATUS", "REJECTED"),
+        expired_status=read.text("SIMULATOR_SELCOM_EXPIRED_STATUS", "PENDING"),
+        has_plain_url=read.switch("SIMULATOR_SELCOM_PLAIN_URL", False),
+        is_ambiguous=read.switch("SIMULATOR_SELCOM_AMBIGUOUS", False),
+        pays_out_at_once=read.switch("SIMULATOR_SELCOM_PAYOUT_AT_ONCE", False),
+        signs_webhooks=read.switch("SIMULATOR_SELCOM_WEBHOOK_SIGNED", True),
+        webhook_tries=max(1, read.count("SIMULATOR_SELCOM_WEBHOOK_TRIES", 1)),
+    )
+
+
+def _read_beem_pay(read: _Reader) -> BeemPayConfig:
+    return BeemPayConfig(
+        callback_url=read.url(
+            "SIMULATOR_BEEM_PAY_CALLBACK_URL", f"{CALLBACKS}/webhooks/beem_pay/demo-beem-pay-callback-token/"
+        ),
+        api_key=read.text("SIMULATOR_BEEM_PAY_API_KEY", "demo-beem-key"),
+        secret_key=read.text("SIMULATOR_BEEM_PAY_SECRET_KEY", "demo-beem-secret"),
+        prefix=read.text("SIMULATOR_BEEM_PAY_PREFIX", "DEMO"),
+        account=read.text("SIMULATOR_BEEM_PAY_ACCOUNT", "demo-account"),
+        token_mode=read.choice("SIMULATOR_BEEM_PAY_TOKEN_MODE", ("echo", "global", "none")),
+        token=read.text("SIMULATOR_BEEM_PAY_TOKEN", "demo-beem-secure-token"),
+        error_status=read.status("SIMULATOR_BEEM_PAY_ERROR_STATUS", 400),
+        without_source=read.choice("SIMULATOR_BEEM_PAY_WITHOUT_SOURCE", ("redirect", "page")),
+        balance_shape=read.choice("SIMULATOR_BEEM_PAY_BALANCE_SHAPE", ("data", "code")),
+        payout_limit=read.count("SIMULATOR_BEEM_PAY_PAYOUT_LIMIT", 5_000_000),
+        wallet_codes=read.texts("SIMULATOR_BEEM_PAY_WALLET_CODES", ""),
+        repeats_payouts=read.switch("SIMULATOR_BEEM_PAY_REPEATS_PAYOUTS", True),
     )
 
 
@@ -178,6 +264,13 @@ class _Reader:
         if not (value.isascii() and value.isdigit() and len(value) < 16):
             raise BadSetting(f"{name} must be a whole number, not {value!r}.")
         return int(value)
+
+    def status(self, name: str, default: int) -> int:
+        """A status of HTTP that goes with a body."""
+        status = self.count(name, default)
+        if not 200 <= status <= 599 or status in (204, 205, 304):
+            raise BadSetting(f"{name} must be an HTTP status from 200 to 599, not {status}.")
+        return status
 
     def webhook_secret(self, name: str, default: str, *, is_key: bool) -> str:
         """A secret for signing webhooks; with `is_key` it must be a key in base64 behind `whsec_`."""

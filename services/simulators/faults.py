@@ -83,6 +83,8 @@ class FaultBook:
 
     rates: Rates = field(default_factory=Rates)
     scripts: list[Script] = field(default_factory=list)
+    # Providers that nobody can ask: chance loses no callback of theirs, for what is lost there is lost for good.
+    never_lost: frozenset[str] = frozenset()
     _numbers: int = 0
     # The same call again gets another draw, or a query that struck once would never be answered.
     _drawn: dict[tuple[str, str, str], int] = field(default_factory=lambda: defaultdict(int))
@@ -138,8 +140,10 @@ class FaultBook:
             if script.fault in only and script.matches(provider, script.operation, reference, phone):
                 self._use(script)
                 return CallbackFault(script.fault)
-        rates = self.rates
-        chosen = self._chance(provider, "callback", reference, rates.callback_rate, rates.callback_faults)
+        rates, choices = self.rates, self.rates.callback_faults
+        if provider in self.never_lost:
+            choices = [each for each in choices if each is not CallbackFault.LOST]
+        chosen = self._chance(provider, "callback", reference, rates.callback_rate, choices)
         return CallbackFault(chosen) if chosen is not None and chosen in only else None
 
     def _use(self, script: Script) -> None:

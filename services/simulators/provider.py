@@ -71,7 +71,8 @@ class PaymentProvider:
     when empty.
 
     `new_charge_id` makes up an id of this provider's shape, for charges that no call has started. `repays`: whether a
-    customer can pay the same thing twice, which `pay-again` then does.
+    customer can pay the same thing twice, which `pay-again` then does. `has_query`: whether anybody can ask what became
+    of a charge; where nobody can, no callback is lost by chance. `callback_tries`: how often one is sent at most.
     """
 
     code: str
@@ -90,3 +91,5 @@ class PaymentProvider:
     decline: Callable[[World, Charge], Awaitable[Charge]] | None = None
     back_to: Callable[[Charge, str], str] = lambda charge, action: ""
     repays: bool = True
+    has_query: bool = True
+    callback_tries: Callable[[Config], int] = lambda config: config.callback_tries

@@ -66,7 +66,7 @@ def _plan(
     fault: CallbackFault | None,
 ) -> list[NewCallback]:
     """The genuine callbacks."""
-    config = world.config
+    config, provider = world.config, world.providers[subject.provider]
     rounds = [each for each in pattern if each not in FORGED]
     if fault is CallbackFault.LOST or not rounds:
         return []
@@ -88,7 +88,8 @@ def _plan(
     for notice, moment in timed:
         # A queue keeps the order by itself.
         wait = 0.0 if notice.queue or notice.at_start else position * CALLBACK_GAP
-        planned.append(new_callback(subject.provider, subject.id, notice, moment + wait, tries=config.callback_tries))
+        tries = provider.callback_tries(config)
+        planned.append(new_callback(subject.provider, subject.id, notice, moment + wait, tries=tries))
         position += not notice.at_start
     return planned
 

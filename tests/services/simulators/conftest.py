@@ -202,6 +202,7 @@ def shared_simulator(receiving: Receiver, mail_dir: Path) -> Iterator[Simulator]
     environ = {
         "SIMULATOR_CLICKPESA_CALLBACK_URL": f"{receiving.url}/clickpesa",
         "SIMULATOR_BEEM_CALLBACK_URL": f"{receiving.url}/beem",
+        "SIMULATOR_BEEM_PAY_CALLBACK_URL": f"{receiving.url}/beem_pay",
         "SIMULATOR_MAIL_DIR": str(mail_dir),
     }
     with running(environ) as simulator:
