@@ -110,7 +110,9 @@ def withdraw_attempt(*, attempt_id: UUID) -> None:
 @tenant_atomic
 def _begin(attempt_id: UUID) -> _Withdrawal | None:
     attempt = get_attempt(attempt_id=attempt_id)
-    if attempt.own_mark == AttemptStatus.QUEUED or is_answered(attempt) or not can(attempt, Capability.CANCEL):
+    # One that is just being sent: the news of it brings the wish up again.
+    is_unheard = attempt.status in {AttemptStatus.QUEUED, AttemptStatus.SUBMITTING}
+    if is_unheard or is_answered(attempt) or not can(attempt, Capability.CANCEL):
         return None
     gateway = open_account(attempt.gateway, attempt.account_id).gateway
     return _Withdrawal(attempt_id=attempt_id, gateway=gateway, charge=id_of(attempt))
