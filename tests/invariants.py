@@ -1,4 +1,4 @@
-"""What must never stop being true of payments, accounts and tenants, one line each, and the figure that each proof has to reach.
+"""What must never stop being true of payments, accounts and tenants: one line each, and the figure for its proof.
 
 Tests name what they prove by `@pytest.mark.invariant("I39")`; `make invariants` runs those tests with full figures and
 prints this table beside what they measured.

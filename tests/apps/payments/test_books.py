@@ -64,7 +64,7 @@ def sums(payment: Payment) -> dict[tuple[str, str], int]:
         ([paid(450_000), paid(600_000), PAID], {("in", "TZS"): 500_000}),
         ([paid(700, "USD")], {("in", "USD"): 700}),
         ([paid(700, "USD"), paid(450_000)], {("in", "TZS"): 450_000}),
-        ([paid(700, "USD"), NAMELESS, PAID, DECLINED], {("in", "TZS"): 500_000}),
+        ([paid(700, "USD"), NAMELESS, PAID], {("in", "TZS"): 500_000}),
         ([NAMELESS], {}),
         ([PENDING, DECLINED], {}),
         ([ALL_BACK, PAID], {("in", "TZS"): 500_000, ("back", "TZS"): -500_000}),
@@ -157,7 +157,7 @@ def test_a_later_smaller_report_does_not_undo_what_was_promised_back(in_tenant):
 @pytest.mark.invariant("I9")
 def test_random_news_through_the_database_ends_the_same_in_any_order(in_tenant, figure, record_figure):
     """The smaller half of I9: rows, sums and history. The pure rules are in test_derivation."""
-    chance, orders = random.Random(9), figure(quick=12, full=400)
+    chance, orders = random.Random(9), figure(quick=6, full=400)
     news = [PENDING, OPEN_PAGE, DECLINED, PAID, NAMELESS, SOME_BACK, paid(450_000), paid(700, "USD")]
     settled_then_not = 0
 
@@ -257,16 +257,14 @@ def in_review(member: Member, how: str) -> Payment:
 def test_an_admin_decides_and_it_stands_in_history_and_audit(in_tenant, how, decision, status, failure):
     payment = in_review(in_tenant, how)
 
-    response = post(
-        in_tenant.client(), f"{payment.pk}/review/", {"decision": decision, "note": "seen on the statement"}
-    )
+    response = post(in_tenant.client(), f"{payment.pk}/review/", {"decision": decision, "note": "seen it"})
 
     data = response.json()["data"]
     assert (response.status_code, data["status"], data["failure_code"]) == (200, status, failure)
     came_in = 0 if (how, decision) == ("claimed", "reject") else 400_000
     assert data["captured"]["amount"] == came_in
     line = PaymentEvent.objects.filter(payment=payment).latest("seq")
-    assert (line.kind, line.actor, line.data["note"]) == ("reviewed", str(in_tenant.user.pk), "seen on the statement")
+    assert (line.kind, line.actor, line.data["note"]) == ("reviewed", str(in_tenant.user.pk), "seen it")
     entry = AuditEntry.objects.get(action="payment.reviewed")
     assert (entry.actor_id, entry.target_id, entry.tenant_id) == (
         in_tenant.user.pk,

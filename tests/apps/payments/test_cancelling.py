@@ -238,7 +238,7 @@ def test_a_strangers_payment_cannot_be_called_off(gateway, in_tenant, stranger):
 @pytest.mark.invariant("I15")
 @pytest.mark.django_db(transaction=True)
 def test_cancelled_and_paid_at_once_has_one_winner_and_money_wins(figure, record_figure):
-    member, chance, count = make_member(), random.Random(15), figure(quick=12, full=500)
+    member, chance, count = make_member(), random.Random(15), figure(quick=8, full=500)
     results: dict[str, int] = {}
 
     with scripted_gateway(PageScriptedGateway):
