@@ -246,10 +246,10 @@ def test_a_gateway_that_is_slow_delays_the_page_and_not_the_answer(figure, recor
     with scripted_gateway(PageScriptedGateway) as gateway, override_settings(PAYMENT_INLINE_SECONDS=0.7):
         gateway.charges = [slowly]
         responses = at_once(count, lambda _: post(member.client(), body=a_page(), key="k"))
-        early = responses[0].json()["data"]
+        early: dict[str, Any] = responses[0].json()["data"]
         may_answer.set()
         client = member.client()
-        late = client.get(f"{URL}{early['id']}/", {"wait": 10, "status": "processing"}).json()["data"]
+        late = client.get(f"{URL}{early['id']}/?wait=10&status=processing").json()["data"]
 
     assert {response.status_code for response in responses} == {201}
     assert len({response.content for response in responses}) == 1
