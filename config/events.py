@@ -20,7 +20,13 @@ from apps.accounts.tasks import (
     tell_social_unlinked_task,
 )
 from apps.messaging.tasks import resolve_uncertain_task, send_message_task, send_receipt_task
-from apps.payments.tasks import expire_payment_task, poll_attempt_task, process_callback_task, submit_attempt_task
+from apps.payments.tasks import (
+    expire_payment_task,
+    poll_attempt_task,
+    process_callback_task,
+    submit_attempt_task,
+    withdraw_attempt_task,
+)
 
 SUBSCRIBERS: Mapping[str, Sequence[Callable[..., None]]] = {
     "account.reset_requested": [issue_reset_link_task],
@@ -39,7 +45,10 @@ SUBSCRIBERS: Mapping[str, Sequence[Callable[..., None]]] = {
     "payment.started": [submit_attempt_task],
     "payment.expiring": [expire_payment_task],
     "payment.settled": [send_receipt_task],
+    # Nobody in the kit yet: what a person should look at is in the log, and marked on the payment.
+    "payment.anomaly": [],
     "attempt.poll_due": [poll_attempt_task],
+    "attempt.cancel_due": [withdraw_attempt_task],
     "gateway.callback_received": [process_callback_task],
     "message.queued": [send_message_task],
     "message.uncertain": [resolve_uncertain_task],

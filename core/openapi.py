@@ -57,6 +57,14 @@ IDEMPOTENCY_PARAMETER = OpenApiParameter(
     ),
 )
 
+IF_NONE_MATCH = OpenApiParameter(
+    "If-None-Match",
+    {"type": "string"},
+    location=OpenApiParameter.HEADER,
+    description="The `ETag` of the answer that you have. When it is still true, you get 304 and no body.",
+)
+ETAG = {"description": "Changes with the answer.", "schema": {"type": "string"}, "required": True}
+
 
 def refusal_example(error: AnyError) -> dict[str, Any]:
     """The body with which a refusal is answered, in English."""
@@ -88,8 +96,11 @@ def operation(
     is_page: bool = False,
     parameters: Sequence[Any] = (),
     errors: Sequence[AnyError] = (),
+    is_conditional: bool = False,
 ) -> Callable[[F], F]:
     """Describe one operation: what goes in, what comes out in `data`, and the refusals it can end in.
+
+    `is_conditional`: a client that sends the answer's tag as `If-None-Match` may get 304.
 
     Refusals that follow from the kind of operation (401, 404, 413, ...) are added by `wrap_in_envelope`.
     """
@@ -122,6 +133,10 @@ def operation(
                 decorator.IdempotencyKeyReused,
                 decorator.IdempotencyInProgress,
             ]
+        responses: dict[int, Any] = {status: OpenApiResponse(response, description=str(message))}
+        if is_conditional:
+            all_parameters.append(IF_NONE_MATCH)
+            responses[304] = OpenApiResponse(description="Nothing has changed.")
         refusals = [_told(error) for error in all_errors]
         decorated: F = extend_schema(
             operation_id=id,
@@ -129,7 +144,7 @@ def operation(
             summary=summary,
             description=description,
             request=request,
-            responses={status: OpenApiResponse(response, description=str(message))},
+            responses=responses,
             parameters=all_parameters,
             examples=told,
             extensions={ERRORS_EXTENSION: refusals, MESSAGE_EXTENSION: str(message)},
@@ -231,7 +246,12 @@ def wrap_in_envelope(result: dict[str, Any], generator: Any, **_kwargs: Any) -> 
 
 
 def _wrap_successes(spec: dict[str, Any], message: str) -> None:
+    if "304" in spec["responses"]:
+        for status in ("200", "304"):
+            spec["responses"][status].setdefault("headers", {})["ETag"] = ETAG
     for status, response in spec["responses"].items():
+        if status == "304":
+            continue
         if status.startswith("3"):
             response.setdefault("headers", {})["Location"] = {"schema": {"type": "string"}, "required": True}
             continue

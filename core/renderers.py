@@ -42,7 +42,7 @@ class EnvelopeJSONRenderer(BaseRenderer):
     ) -> bytes:
         response: Response | None = (renderer_context or {}).get("response")
         status = response.status_code if response is not None else 200
-        if status == 204:
+        if status in {204, 304}:
             return b""
         if not isinstance(data, Envelope):
             if status >= 400:

@@ -15,6 +15,7 @@ from rest_framework.request import Request
 
 from core import tenancy
 from core.crash import crash_point
+from core.later import Later
 from core.parsers import PayloadTooLarge
 from core.throttling.decorator import spend_limits_of
 
@@ -70,6 +71,8 @@ class APIView(views.APIView):
                 with tenancy.tenant_transaction():
                     response = handler(api_request, *args, **kwargs)
                 crash_point("request_committed")
+            if isinstance(response, Later):
+                response = response.work()
         except Exception as exc:  # noqa: BLE001  handle_exception raises again what is not an answer
             response = self.handle_exception(exc)
         self.response = self.finalize_response(api_request, response, *args, **kwargs)

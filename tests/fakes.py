@@ -39,6 +39,8 @@ class ScriptedGateway(PaymentGateway):
         self.is_signed = is_signed
         self.charges: list[Any] = []
         self.queries: list[Any] = []
+        self.cancels: list[Any] = []
+        self.requests: list[ChargeRequest] = []
         self.calls: list[tuple[str, str]] = []
         self.events: list[GatewayEvent] = []
 
@@ -50,10 +52,14 @@ class ScriptedGateway(PaymentGateway):
         pass
 
     def charge(self, request: ChargeRequest) -> ChargeResult:
+        self.requests.append(request)
         return self._answer("charge", request.reference, self.charges)
 
     def query(self, charge: ChargeId) -> ChargeResult:
         return self._answer("query", charge.reference, self.queries)
+
+    def cancel(self, charge: ChargeId) -> ChargeResult:
+        return self._answer("cancel", charge.reference, self.cancels)
 
     def probe(self) -> None:
         pass
@@ -61,6 +67,8 @@ class ScriptedGateway(PaymentGateway):
     def _answer(self, call: str, reference: str, script: list[Any]) -> ChargeResult:
         self.calls.append((call, reference))
         answer = script.pop(0)
+        if callable(answer):
+            answer = answer()
         if isinstance(answer, Exception):
             raise answer
         result: ChargeResult = answer
@@ -77,6 +85,27 @@ class IdempotentScriptedGateway(ScriptedGateway):
     """The same, at a provider that refuses a second charge under one reference."""
 
     capabilities: frozenset[Capability] = ScriptedGateway.capabilities | {Capability.IDEMPOTENT_CHARGE}
+
+
+class PageScriptedGateway(ScriptedGateway):
+    """The same, with pages beside pushes."""
+
+    capabilities: ClassVar[frozenset[Capability]] = ScriptedGateway.capabilities | {
+        Capability.CHECKOUT,
+        Capability.CARD,
+    }
+
+
+class CancellableScriptedGateway(PageScriptedGateway):
+    """The same, at a provider that can call a charge back."""
+
+    capabilities: ClassVar[frozenset[Capability]] = PageScriptedGateway.capabilities | {Capability.CANCEL}
+
+
+class SilentScriptedGateway(ScriptedGateway):
+    """Pages only, and no questions: its callbacks are all that is ever heard."""
+
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.CHECKOUT})
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What must never stop being true of accounts and tenants, one line each, and the figure that each proof has to reach.
+"""What must never stop being true of payments, accounts and tenants: one line each, and the figure for its proof.
 
 Tests name what they prove by `@pytest.mark.invariant("I39")`; `make invariants` runs those tests with full figures and
 prints this table beside what they measured.
@@ -20,10 +20,54 @@ class Invariant:
 
 
 INVARIANTS: dict[str, Invariant] = {
+<<<<<<< HEAD
     "I24": Invariant(
         "A signed callback counts for five minutes before and after its timestamp, not longer.",
         "4:00 accepted, 5:01 rejected, both ways",
     ),
+=======
+    "I1": Invariant(
+        "One key and one body from many clients: one payment, one submission, every answer equal to the byte.",
+        "2,000 keys x 5 requests, 0 keys with two bodies",
+    ),
+    "I2": Invariant(
+        "The same key with another body, method or route is refused; of another tenant or person it is another key.",
+        "100 %",
+    ),
+    "I3": Invariant(
+        "A request that died midway never blocks its key: the retry finishes the work; a 500 is never stored.", "100 %"
+    ),
+    "I4": Invariant("A missing, empty, overlong or unprintable key is a 400 with its own code.", "1,000 headers"),
+    "I5": Invariant(
+        "Whoever repeats a request that still runs waits, and then is told to come back; nothing is done twice.",
+        "0 duplicates",
+    ),
+    "I6": Invariant(
+        "Silence after the bytes left is `unknown` and never `failed`, and nobody submits again by themselves.",
+        "0 second submissions",
+    ),
+    "I7": Invariant("What was not sent is sent again; what may have been sent is not.", "1 submission per reference"),
+    "I8": Invariant(
+        'Killed between "about to submit" and "answer stored", the gateway is asked and not charged again.',
+        "1,000 kills, 0 double charges",
+    ),
+    "I9": Invariant(
+        "News before the answer, after it, twice, reversed or a day late end in the same state.",
+        "100,000 random orders, 0 differences",
+    ),
+    "I10": Invariant(
+        "Settled stays settled; money after the end settles late, says so, and is told once.", "0 exits from settled"
+    ),
+    "I11": Invariant(
+        "Of two attempts that are both paid one is applied, the other is in the books and raises an alarm.", "100 %"
+    ),
+    "I12": Invariant("Another amount or currency than asked for is never settled by itself.", "100 %, every source"),
+    "I13": Invariant("That a browser comes back proves nothing.", "0 changes"),
+    "I15": Invariant("Cancelled and paid at once: one of them wins, and money wins over cancel.", "500 races, 0 mixed"),
+    "I16": Invariant("The history is gapless and chained, and the database refuses to change a line of it.", "refused"),
+    "I17": Invariant("Money is whole numbers; an amount is carried exactly or refused.", "10,000 values, 0 drift"),
+    "I20": Invariant("A gateway that is down holds up nobody who starts a payment.", "p95 < 300 ms"),
+>>>>>>> engine
     "I39": Invariant(
         "Many refreshes at once with one token all succeed with one successor, and the session lives.",
         "200 rounds, 0 exceptions",

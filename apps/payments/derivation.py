@@ -47,6 +47,16 @@ class PaymentStatus(TextChoices):
     REVIEW = "review"
 
 
+class FailureCode(TextChoices):
+    """Why a payment ended without money, in words that never change."""
+
+    DECLINED = "declined"  # by the customer or their provider
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    GATEWAY_REFUSED = "gateway_refused"  # it never reached the customer
+    REJECTED = "rejected"  # a person of ours said that it does not count
+
+
 class ReviewDecision(TextChoices):
     """What a person decided about money that is not the amount asked for."""
 
@@ -108,12 +118,13 @@ ALLOWED: Final = {
 class Seen:
     """One observation, as far as deciding goes. `money` None: the news named no amount.
 
-    `is_own`: our opinion, not the gateway's word and not a person's.
+    `is_own`: our opinion, not the gateway's word and not a person's. `is_by_hand`: a person's word.
     """
 
     status: AttemptStatus
     money: Money | None = None
     is_own: bool = False
+    is_by_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +135,8 @@ class AttemptView:
     paid: frozenset[Money]  # every amount that was ever reported as paid
     is_amount_missing: bool = False  # a success that named no amount
     is_answered: bool = False  # the gateway has said how it ended: nothing more is worth asking
+    is_refused: bool = False  # the gateway would not even take it
+    is_disowned: bool = False  # a person said that there was no such payment
     number: int = 1
 
     def is_good(self, asked: Money) -> bool:
@@ -134,16 +147,30 @@ class AttemptView:
         """Paid, but never (yet) reported with the asked amount."""
         return self.status is AttemptStatus.SETTLED and asked not in self.paid
 
+    def worth(self, asked: Money) -> Money | None:
+        """What came in, as far as anybody said: the asked amount if any report names it, else the smallest report.
+
+        Reports in the asked currency count before others. None: nothing came in, or nobody said how much.
+        """
+        if self.status is not AttemptStatus.SETTLED or not self.paid:
+            return None
+        if asked in self.paid:
+            return asked
+        return min(self.paid, key=lambda money: (money.currency != asked.currency, money.currency, money.amount))
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A payment's status, and what a person should look at."""
+    """A payment's status, why it failed if it did, and what a person should look at."""
 
     status: PaymentStatus
     anomalies: frozenset[str]
+    failure: FailureCode | None = None
 
 
-def derive_attempt(own_mark: AttemptStatus, observations: Iterable[Seen], *, number: int = 1) -> AttemptView:
+def derive_attempt(
+    own_mark: AttemptStatus, observations: Iterable[Seen], *, number: int = 1, is_refused: bool = False
+) -> AttemptView:
     """The attempt's view from our own mark (queued or submitting) and everything that was observed."""
     seen = list(observations)
     status = max([own_mark, *(each.status for each in seen)], key=RANK.__getitem__)
@@ -153,6 +180,8 @@ def derive_attempt(own_mark: AttemptStatus, observations: Iterable[Seen], *, num
         frozenset(each.money for each in settled if each.money is not None),
         is_amount_missing=any(each.money is None for each in settled),
         is_answered=any(each.status in ENDS and not each.is_own for each in seen),
+        is_refused=is_refused,
+        is_disowned=any(each.status is AttemptStatus.FAILED and each.is_by_hand for each in seen),
         number=number,
     )
 
@@ -182,7 +211,26 @@ def derive_payment(
         status = PaymentStatus.REVIEW
     else:
         status = _unpaid_status(attempts, is_cancel_asked=is_cancel_asked, is_rejected=bool(odd))
-    return Outcome(status, frozenset(anomalies))
+    failure = _failure(status, attempts, is_rejected=bool(odd))
+    return Outcome(status, frozenset(anomalies), failure)
+
+
+def can_try_again(status: PaymentStatus) -> bool:
+    """Whether a new attempt would make sense: nothing is in flight, nothing was paid, and nobody called it off."""
+    return status in {PaymentStatus.FAILED, PaymentStatus.EXPIRED}
+
+
+def _failure(status: PaymentStatus, attempts: Sequence[AttemptView], *, is_rejected: bool) -> FailureCode | None:
+    if status is PaymentStatus.EXPIRED:
+        return FailureCode.EXPIRED
+    if status is PaymentStatus.CANCELLED:
+        return FailureCode.CANCELLED
+    if status is not PaymentStatus.FAILED:
+        return None
+    last = max(attempts, key=lambda attempt: attempt.number)
+    if is_rejected or last.is_disowned:
+        return FailureCode.REJECTED
+    return FailureCode.GATEWAY_REFUSED if last.is_refused else FailureCode.DECLINED
 
 
 def _unpaid_status(attempts: Sequence[AttemptView], *, is_cancel_asked: bool, is_rejected: bool) -> PaymentStatus:

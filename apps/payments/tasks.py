@@ -10,6 +10,7 @@ from uuid import UUID
 
 from apps.payments.services.attempts import poll_attempt, submit_attempt
 from apps.payments.services.callbacks import process_callback
+from apps.payments.services.cancellations import withdraw_attempt
 from apps.payments.services.payments import expire_payment
 
 
@@ -21,8 +22,12 @@ def poll_attempt_task(*, attempt_id: str, poll: int, **_: object) -> None:
     poll_attempt(attempt_id=UUID(attempt_id), poll=poll)
 
 
-def expire_payment_task(*, payment_id: str, **_: object) -> None:
-    expire_payment(payment_id=UUID(payment_id))
+def withdraw_attempt_task(*, attempt_id: str, **_: object) -> None:
+    withdraw_attempt(attempt_id=UUID(attempt_id))
+
+
+def expire_payment_task(*, payment_id: str, attempt: int | None = None, **_: object) -> None:
+    expire_payment(payment_id=UUID(payment_id), attempt=attempt)
 
 
 def process_callback_task(*, delivery_id: str, **_: object) -> None:

@@ -298,10 +298,11 @@ CORS_ALLOW_HEADERS = [
     "authorization",
     "content-type",
     "idempotency-key",
+    "if-none-match",
     "x-csrf-token",
     "x-request-id",
 ]
-CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After", "Idempotent-Replayed"]
+CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After", "Idempotent-Replayed", "ETag"]
 
 # --- Sessions and tokens --------------------------------------------------------------------------------------------
 
@@ -389,7 +390,20 @@ def social_redirects(*, app: str = "") -> dict[str, str]:
 
 # --- Payments -------------------------------------------------------------------------------------------------------
 
+# How long a customer has, unless the merchant says otherwise: for a push, and for a page.
 PAYMENT_EXPIRY = timedelta(minutes=30)
+PAYMENT_PAGE_EXPIRY = timedelta(hours=24)
+# Up to this amount (smallest unit, by currency) a payment is believed when its callback carries a secret of the charge
+# but nothing protects its content; above it a person looks. What stands for no currency is never believed.
+PAYMENT_TOKEN_LIMIT: dict[str, int] = {
+    currency: int(amount) for currency, amount in env.dict("PAYMENT_TOKEN_LIMIT", default={"TZS": "5000000"}).items()
+}
+# A request that starts a page asks the gateway for its address: so long it waits, and so many do in one process.
+PAYMENT_INLINE_SECONDS = 5.0
+PAYMENT_INLINE_CALLS = 8
+# How many requests of one process may wait for news of a payment (`?wait=`). Beyond it the answer comes at once. Keep
+# it below WEB_THREADS, or nobody is left to answer anything else.
+PAYMENT_WAITERS = env.int("PAYMENT_WAITERS", default=2)
 # Waits before the first questions about an unanswered push; after the last of them the wait grows with age.
 PAYMENT_POLL_SECONDS: list[float] = env.list("PAYMENT_POLL_SECONDS", cast=float, default=[5.0, 10.0, 20.0, 40.0, 60.0])
 

@@ -3,18 +3,27 @@
 Key row, work and stored answer are one transaction. The second of two simultaneous requests waits on the unique index
 until the first commits, and then reads its answer; a request that died leaves nothing behind, so its retry simply
 does the work. The handler must not call the outside world (that is what the outbox is for).
+
+Where the answer needs an outside call, `@idempotent(then=...)` has two steps. The handler returns
+`Unfinished(resource)`; that and the key are committed, then `then(resource, still_here)` finds the answer, which is
+stored. Whoever repeats the request meanwhile waits; when the process has died, the repetition itself does the second
+step, from the resource's own state. So `then` must be safe to run twice, and at the same time.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Callable
-from functools import wraps
-from typing import Any
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial, wraps
+from typing import Any, overload
 
 import orjson
 from django.db import OperationalError, connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework.request import Request
@@ -24,6 +33,7 @@ from core.crash import crash_point
 from core.exception_handler import http_status, refusal_response
 from core.exceptions import Conflict, DomainError, Malformed, RuleViolated
 from core.idempotency.models import IdempotencyKey
+from core.later import Later, Unfinished
 from core.renderers import EnvelopeJSONRenderer
 from core.tenancy import current_tenant_id, tenant_transaction
 
@@ -71,26 +81,61 @@ class StoredResponse(Response):
 
 
 Handler = Callable[..., Response]
+StillHere = Callable[[], object]
+Then = Callable[[str, StillHere], Response]
+
+# Whoever does the second step says at least this often that it lives.
+LEASE = timedelta(seconds=2)
+# So long a repetition waits for the first one.
+PATIENCE = 5.0
+_LOOK_EVERY = 0.1
 
 
-def idempotent(handler: Handler) -> Handler:
-    """Require an `Idempotency-Key` on this method of a tenant's view, and answer repetitions from the store."""
+@overload
+def idempotent(handler: Handler) -> Handler: ...
+@overload
+def idempotent(*, then: Then) -> Callable[[Handler], Handler]: ...
+def idempotent(handler: Handler | None = None, *, then: Then | None = None) -> Handler | Callable[[Handler], Handler]:
+    """Require an `Idempotency-Key` on this method of a tenant's view, and answer repetitions from the store.
 
+    `then(resource, still_here)` gives the answer where the handler returned `Unfinished(resource)`; it runs in no
+    transaction and calls `still_here()` at least once a second.
+    """
+    if handler is None:
+        return partial(_idempotent, then=then)
+    return _idempotent(handler, then=None)
+
+
+def _idempotent(handler: Handler, *, then: Then | None) -> Handler:
     @wraps(handler)
     def once(view: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
         key = read_key(request.headers.get("Idempotency-Key"))
-        scope = f"{current_tenant_id()}:{request.user.pk}"
-        fingerprint = fingerprint_of(request)
+        row = _Row(f"{current_tenant_id()}:{request.user.pk}", key, fingerprint_of(request), then)
         with tenant_transaction():
-            if not _claim(scope, key, fingerprint):
-                return _replay(scope, key, fingerprint)
+            if not _claim(row.scope, row.key, row.fingerprint):
+                return _replay(row)
             crash_point("idempotency_claimed")
-            body, status = _perform(lambda: handler(view, request, *args, **kwargs))
-            IdempotencyKey.objects.filter(scope=scope, key=key).update(status=status, body=body)
+            done = _perform(lambda: handler(view, request, *args, **kwargs))
+            if isinstance(done, Unfinished):
+                row.stored().update(resource=done.resource, locked_until=timezone.now() + LEASE)
+                return Later(partial(_finish, row, done.resource))
+            body, status = done
+            row.stored().update(status=status, body=body)
         return StoredResponse(body, status, is_replay=False)
 
     once.is_idempotent = True  # type: ignore[attr-defined]  # the schema reads it
     return once
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    scope: str
+    key: str
+    fingerprint: str
+    then: Then | None
+
+    def stored(self) -> QuerySet[IdempotencyKey]:
+        return IdempotencyKey.objects.filter(scope=self.scope, key=self.key)
 
 
 def read_key(header: str | None) -> str:
@@ -118,8 +163,8 @@ def _claim(scope: str, key: str, fingerprint: str) -> bool:
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(
-                f"INSERT INTO {table} (scope, key, fingerprint, status, body, created_at)"  # noqa: S608  a constant name
-                " VALUES (%s, %s, %s, 0, %s, %s) ON CONFLICT (scope, key) DO NOTHING",
+                f"INSERT INTO {table} (scope, key, fingerprint, status, body, resource, created_at)"  # noqa: S608  a constant name
+                " VALUES (%s, %s, %s, 0, %s, '', %s) ON CONFLICT (scope, key) DO NOTHING",
                 [scope, key, fingerprint, b"", timezone.now()],
             )
             return bool(cursor.rowcount == 1)
@@ -130,18 +175,53 @@ def _claim(scope: str, key: str, fingerprint: str) -> bool:
         raise IdempotencyInProgress(retry_after=1) from None
 
 
-def _replay(scope: str, key: str, fingerprint: str) -> Response:
-    stored = IdempotencyKey.objects.filter(scope=scope, key=key).first()
+def _replay(row: _Row) -> Response:
+    stored = row.stored().first()
     if stored is None:
         raise IdempotencyInProgress(retry_after=1)
-    if stored.fingerprint != fingerprint:
+    if stored.fingerprint != row.fingerprint:
         raise IdempotencyKeyReused
-    if not stored.status:
+    if stored.status:
+        return StoredResponse(bytes(stored.body), stored.status, is_replay=True)
+    if not stored.resource or row.then is None:
         raise IdempotencyInProgress(retry_after=1)
-    return StoredResponse(bytes(stored.body), stored.status, is_replay=True)
+    return Later(partial(_await, row, stored.resource))
 
 
-def _perform(handler: Callable[[], Response]) -> tuple[bytes, int]:
+def _await(row: _Row, resource: str) -> Response:
+    """The answer that somebody else is about to store; or take their place when they have gone silent."""
+    ends_at = time.monotonic() + PATIENCE
+    while time.monotonic() < ends_at:
+        if answer := _find_answer(row):
+            return answer
+        now = timezone.now()
+        if row.stored().filter(status=0, locked_until__lt=now).update(locked_until=now + LEASE):
+            return _finish(row, resource)
+        time.sleep(_LOOK_EVERY)
+    raise IdempotencyInProgress(retry_after=1)
+
+
+def _finish(row: _Row, resource: str) -> Response:
+    """Do the second step and store its answer. Of two who do it at once the first to store gives the answer of both."""
+    if row.then is None:
+        raise IdempotencyInProgress(retry_after=1)
+    unanswered = row.stored().filter(status=0)
+    response = row.then(resource, lambda: unanswered.update(locked_until=timezone.now() + LEASE))
+    body = _rendered(response)
+    if unanswered.update(status=response.status_code, body=body):
+        return StoredResponse(body, response.status_code, is_replay=False)
+    answer = _find_answer(row)
+    if answer is None:
+        raise IdempotencyInProgress(retry_after=1)
+    return answer
+
+
+def _find_answer(row: _Row) -> Response | None:
+    stored = row.stored().exclude(status=0).first()
+    return StoredResponse(bytes(stored.body), stored.status, is_replay=True) if stored else None
+
+
+def _perform(handler: Callable[[], Response]) -> tuple[bytes, int] | Unfinished:
     """Run the handler in a savepoint: a final refusal undoes its work and keeps the key with the refusal."""
     try:
         with transaction.atomic():
@@ -153,5 +233,10 @@ def _perform(handler: Callable[[], Response]) -> tuple[bytes, int]:
         if answer is None:
             raise
         response = answer
-    body = EnvelopeJSONRenderer().render(response.data, renderer_context={"response": response})
-    return body, response.status_code
+    if isinstance(response, Unfinished):
+        return response
+    return _rendered(response), response.status_code
+
+
+def _rendered(response: Response) -> bytes:
+    return EnvelopeJSONRenderer().render(response.data, renderer_context={"response": response})

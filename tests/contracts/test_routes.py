@@ -35,7 +35,7 @@ from tests.factories.accounts import (
     with_proven_phone,
 )
 from tests.factories.factors import phone_being_set_up, with_second_factor, with_second_factor_still_signed_in
-from tests.factories.payments import a_wish_to_pay, make_payment
+from tests.factories.payments import a_wish_to_pay, make_failed_payment, make_payment, make_payment_in_review
 from tests.factories.social import CHALLENGE, VERIFIER, make_code, make_id_token, make_linked_account
 from tests.factories.tenants import add_member, make_api_key, make_invitation, membership_of, tokens_sent
 from tests.services.wire import delivery_body, load
@@ -134,6 +134,11 @@ def cookie_of_a_browser() -> dict[str, str]:
     """The header with which a browser that keeps all tokens in cookies asks an auth endpoint."""
     _principal, tokens = open_session(user=make_member().user, transport="cookies")
     return {"HTTP_COOKIE": f"refresh={tokens.refresh}"}
+
+
+def a_new_key() -> dict[str, str]:
+    """The header that names a request which moves money."""
+    return {"HTTP_IDEMPOTENCY_KEY": uuid.uuid4().hex}
 
 
 def answering(person: Member) -> dict[str, str]:
@@ -237,10 +242,17 @@ RIGHT = {
     ("LeaveView", "POST"): Right(body=lambda member: add_member(member, "owner") and {}),
     ("TransferOwnershipView", "POST"): Right(body=lambda member: {"member": row(member, "member_id")["member_id"]}),
     ("PaymentListView", "GET"): Right(),
-    ("PaymentListView", "POST"): Right(
-        body=lambda _: a_wish_to_pay(), headers=lambda: {"HTTP_IDEMPOTENCY_KEY": uuid.uuid4().hex}
-    ),
+    ("PaymentListView", "POST"): Right(body=lambda _: a_wish_to_pay(), headers=a_new_key),
     ("PaymentDetailView", "GET"): Right(values=lambda member: {"payment_id": str(ROWS["payment_id"](member))}),
+    ("PaymentCancelView", "POST"): Right(headers=a_new_key, values=lambda member: row(member, "payment_id")),
+    ("PaymentRetryView", "POST"): Right(
+        headers=a_new_key, values=lambda member: {"payment_id": str(make_failed_payment(member).pk)}
+    ),
+    ("PaymentReviewView", "POST"): Right(
+        body=lambda _: {"decision": "accept", "note": "Seen on the statement."},
+        headers=a_new_key,
+        values=lambda member: {"payment_id": str(make_payment_in_review(member).pk)},
+    ),
     ("GatewayCallbackView", "POST"): Right(
         body=lambda _: signed(load("clickpesa", "webhook_paid")["json"]),
         values=lambda _: {"gateway": "clickpesa", "token": TOKENS["clickpesa"]},

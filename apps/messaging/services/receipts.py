@@ -16,20 +16,23 @@ from core.tenancy import tenant_atomic
 
 @tenant_atomic
 def send_receipt(*, payment_id: UUID) -> None:
-    """Queue the receipt: a text to the phone that paid, an e-mail to whoever started the payment. Once per payment."""
+    """Queue the receipt: to the customer's phone and e-mail address, as far as they are known, and to who started it.
+
+    Once per payment and recipient.
+    """
     payment = get_payment(payment_id=payment_id)
     person = find_user(user_id=payment.started_by_id)
     language = person.language if person else "en"
     with translation.override(language):
         told = {"amount": payment.money.display, "reference": payment.client_reference or str(payment.pk)[:8]}
         text = _("Received %(amount)s. Reference %(reference)s. Thank you.") % told
-        queue_message(channel=Message.Channel.SMS, to=payment.phone, text=text, key=f"receipt:{payment.pk}")
+        if payment.phone:
+            queue_message(channel=Message.Channel.SMS, to=payment.phone, text=text, key=f"receipt:{payment.pk}")
+        keys = {payment.customer.get("email", ""): f"receipt:{payment.pk}:customer"}
         if person is not None and person.is_active:
-            body = _("Hello,\n\nwe have received %(amount)s.\nReference: %(reference)s\n\nThank you.") % told
-            queue_message(
-                channel=Message.Channel.EMAIL,
-                to=person.email,
-                subject=_("Receipt for %(amount)s") % told,
-                text=body,
-                key=f"receipt:{payment.pk}",
-            )
+            keys[person.email] = f"receipt:{payment.pk}"
+        body = _("Hello,\n\nwe have received %(amount)s.\nReference: %(reference)s\n\nThank you.") % told
+        subject = _("Receipt for %(amount)s") % told
+        for address, key in keys.items():
+            if address:
+                queue_message(channel=Message.Channel.EMAIL, to=address, subject=subject, text=body, key=key)

@@ -9,9 +9,12 @@ from django.db import models
 from django.utils import timezone
 
 from apps.common.models import BaseModel
-from apps.payments.derivation import AttemptStatus, PaymentStatus, ReviewDecision
+from apps.payments.derivation import AttemptStatus, FailureCode, PaymentStatus, ReviewDecision
 from core.money import Money
 from core.tenancy import TenantModel
+
+# While a payment is like this, a customer who pays does what is wanted.
+PAYABLE = frozenset({PaymentStatus.PROCESSING, PaymentStatus.REQUIRES_ACTION})
 
 
 class Payment(BaseModel, TenantModel):
@@ -26,9 +29,11 @@ class Payment(BaseModel, TenantModel):
     cancel_url = models.CharField(max_length=500, blank=True)
     metadata = models.JSONField(default=dict)
     gateway = models.CharField(max_length=50, help_text="Of the newest attempt.")
+    method = models.CharField(max_length=10, help_text="Of the newest attempt: push, checkout or card.")
     description = models.CharField(max_length=200, blank=True)
     client_reference = models.CharField(max_length=100, blank=True)
     status = models.CharField(max_length=20, choices=PaymentStatus.choices, default=PaymentStatus.CREATED)
+    failure_code = models.CharField(max_length=20, choices=FailureCode.choices, blank=True)
     applied_attempt = models.OneToOneField("Attempt", on_delete=models.PROTECT, null=True, related_name="+")
     captured = models.BigIntegerField(default=0, help_text="All that came in, in the smallest unit.")
     refunded = models.BigIntegerField(default=0, help_text="All that went back, in the smallest unit.")
@@ -59,6 +64,11 @@ class Payment(BaseModel, TenantModel):
         indexes = [
             models.Index(fields=["tenant", "-created_at", "-id"], name="payment_newest"),
             models.Index(fields=["tenant", "status", "-created_at", "-id"], name="payment_newest_by_status"),
+            models.Index(
+                fields=["tenant", "phone", "-created_at", "-id"],
+                condition=~models.Q(phone=""),
+                name="payment_newest_by_phone",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -105,6 +115,12 @@ class Attempt(BaseModel, TenantModel):
 
     def __str__(self) -> str:
         return f"{self.gateway} {self.reference}"
+
+    @property
+    def open_page(self) -> str | None:
+        """The page to which the customer should be sent, while it can be used."""
+        is_open = self.status == AttemptStatus.REQUIRES_ACTION and self.payment.status in PAYABLE
+        return self.checkout_url if is_open and self.checkout_url else None
 
 
 class Observation(TenantModel):

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from django.conf import settings
+
 from apps.payments.models.accounts import OWN_ACCOUNT, GatewayAccount
 from core.sealing import unseal
 from core.tenancy import tenant_atomic
@@ -47,6 +49,13 @@ def open_account(gateway: str, account_id: UUID | None) -> Account:
     if account_id is None:
         return Account(gateway=get_gateway(gateway), code=gateway)
     return _opened(GatewayAccount.objects.get(pk=account_id))
+
+
+def callback_url_of(account: Account) -> str:
+    """Where this account's callbacks arrive; empty while the installation does not know its own address."""
+    base = getattr(settings, "PUBLIC_URL", "")
+    token = settings.PAYMENT_GATEWAYS[account.code]["CALLBACK_TOKEN"]
+    return f"{base}/api/v1/webhooks/{account.code}/{token}/" if base and token else ""
 
 
 def _opened(row: GatewayAccount) -> Account:

@@ -7,40 +7,53 @@ derivation and one `payment.settled` event.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.utils import timezone
 
 from apps.payments.derivation import AttemptStatus, PaymentStatus
-from apps.payments.models.payments import Attempt, Observation
+from apps.payments.models.payments import Attempt, Observation, Payment
 from apps.payments.schedule import jittered, next_wait
 from apps.payments.selectors.payments import get_attempt
-from apps.payments.services.accounts import open_account
+from apps.payments.services.accounts import Account, callback_url_of, open_account
 from apps.payments.services.progress import (
     advance_payment,
+    apply_cancel_wish,
+    can,
     derive_attempts,
     is_answered,
     lock_attempt,
     observe_attempt,
 )
 from core.crash import crash_point
+from core.money import Money
 from core.outbox.publisher import publish
 from core.tenancy import tenant_atomic
 from services.http import GatewayUnavailable, OutcomeUnknown
 from services.payments.base import (
+    Address,
     Capability,
     ChargeId,
     ChargeNotFound,
     ChargeRequest,
     ChargeResult,
     ChargeStatus,
+    Customer,
     GatewayRefused,
     Method,
     PaymentGateway,
+    Trust,
 )
 
 logger = logging.getLogger("faraja.payments")
+
+MAX_CHECKOUT_URL = 2_000
+# A page that dies before the customer has read it helps nobody.
+SHORTEST_LIFETIME = timedelta(minutes=1)
 
 OBSERVED = {
     ChargeStatus.PENDING: AttemptStatus.PENDING,
@@ -53,51 +66,115 @@ OBSERVED = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """An attempt that this process has claimed, ready to be sent. `is_first`: nobody can have sent it before."""
+
+    attempt: Attempt
+    gateway: PaymentGateway = field(repr=False)
+    request: ChargeRequest = field(repr=False)
+    is_first: bool
+
+    def call(self) -> ChargeResult:
+        """The call itself. Touches no database, so that any thread may make it."""
+        crash_point("submitting_committed")
+        return (
+            self.gateway.charge(self.request) if self.is_first else _find_out(self.gateway, self.attempt, self.request)
+        )
+
+
 def submit_attempt(*, attempt_id: UUID) -> None:
     """Ask the gateway for the money, at most once on our own initiative.
 
-    `_claim_for_submission` commits the word *submitting* before the wire is touched. Whoever finds that word later (a
-    crash, a second delivery) asks the gateway what happened; nobody charges on a guess. No transaction is open during
-    the call, so a slow provider holds no lock.
+    `begin_submission` commits the word *submitting* before the wire is touched. Whoever finds that word later (a crash,
+    a second delivery) asks the gateway what happened; nobody charges on a guess. No transaction is open during the
+    call, so a slow provider holds no lock.
     """
+    submission = begin_submission(attempt_id=attempt_id)
+    if submission is not None:
+        end_submission(submission, submission.call)
+
+
+def begin_submission(*, attempt_id: UUID) -> Submission | None:
+    """Claim an attempt for sending; None when there is nothing (more) to send."""
     claim = _claim_for_submission(attempt_id=attempt_id)
     if claim is None:
-        return
+        return None
     attempt, is_first = claim
-    gateway, request = open_account(attempt.gateway, attempt.account_id).gateway, _request_of(attempt)
-    crash_point("submitting_committed")
+    account = open_account(attempt.gateway, attempt.account_id)
+    request = request_of(attempt, account)
+    return Submission(attempt=attempt, gateway=account.gateway, request=request, is_first=is_first)
+
+
+def end_submission(submission: Submission, answer: Callable[[], ChargeResult]) -> None:
+    """Record what became of the call whose outcome `answer` returns or raises."""
+    attempt, refusal = submission.attempt, ""
     try:
-        result = gateway.charge(request) if is_first else _find_out(gateway, request)
+        result = answer()
     except GatewayUnavailable:
-        if is_first:
-            _unclaim(attempt_id=attempt_id)  # nothing was sent: the next try is again the first
+        if submission.is_first:
+            _unclaim(attempt_id=attempt.pk)  # nothing was sent: the next try is again the first
         raise
     except OutcomeUnknown:
         result = ChargeResult(status=ChargeStatus.UNKNOWN)
-    except GatewayRefused as refusal:
-        logger.error("gateway refused a charge", extra={"gateway": attempt.gateway, "reason": refusal.reason})
-        result = ChargeResult(status=ChargeStatus.DECLINED, reason=str(refusal))
+    except GatewayRefused as refused:
+        logger.error("gateway refused a charge", extra={"gateway": attempt.gateway, "reason": refused.reason})
+        result, refusal = ChargeResult(status=ChargeStatus.DECLINED, reason=str(refused)), refused.reason[:50]
     crash_point("reply_read")
-    record_charge(attempt_id=attempt_id, source=Observation.Source.REPLY, result=result)
+    record_charge(attempt_id=attempt.pk, source=Observation.Source.REPLY, result=result, refusal=refusal)
     crash_point("reply_recorded")
 
 
 @tenant_atomic
-def record_charge(*, attempt_id: UUID, source: str, result: ChargeResult) -> None:
-    """Take one piece of news about an attempt, and let the payment's status follow from all there is."""
+def record_charge(
+    *,
+    attempt_id: UUID,
+    source: str,
+    result: ChargeResult,
+    trust: Trust = Trust.SIGNED,
+    actor: str = "",
+    refusal: str = "",
+) -> None:
+    """Take one piece of news about an attempt, and let the payment's status follow from all there is.
+
+    Of `Trust.TOKEN` a payment is believed up to `settings.PAYMENT_TOKEN_LIMIT`, and only in the asked amount; else it
+    is a claim that a person looks at. A `Trust.HINT` is no news. `actor` is the person behind news by hand; `refusal` a
+    short word of ours, where the gateway would not even take the charge.
+    """
+    if trust is Trust.HINT:
+        raise ValueError("A hint is no news: ask the gateway.")
     payment, attempt = lock_attempt(attempt_id)
     status = OBSERVED[result.status]
-    if result.provider_reference and not attempt.provider_reference:
-        attempt.provider_reference = result.provider_reference[:100]
-        attempt.save(update_fields=["provider_reference", "updated_at"])
-    if not observe_attempt(attempt, source=source, status=status, result=result):
+    if status is AttemptStatus.SETTLED and trust is Trust.TOKEN and not _is_believable(result.money, payment.money):
+        status = AttemptStatus.CLAIMED
+    _note(attempt, result, refusal)
+    if not observe_attempt(attempt, source=source, status=status, result=result, actor=actor):
         return
-    advance_payment(payment, kind="observed", cause=f"{source}: {status}")
+    apply_cancel_wish(payment)
+    advance_payment(payment, kind="observed", cause=f"{source}: {status}", actor=actor or "system")
     if is_answered(attempt):
         # The question that is still on its way will find it answered.
         Attempt.objects.filter(pk=attempt.pk).update(next_poll_at=None)
     elif attempt.next_poll_at is None:
         _schedule_poll(attempt)
+
+
+def _is_believable(money: Money | None, asked: Money) -> bool:
+    return money == asked and asked.amount <= settings.PAYMENT_TOKEN_LIMIT.get(asked.currency, 0)
+
+
+def _note(attempt: Attempt, result: ChargeResult, refusal: str) -> None:
+    """Keep what the first report that names it says: the provider's own id, the page, why it was not taken."""
+    found = {"provider_reference": result.provider_reference[:100], "refusal": refusal}
+    if result.checkout_url.startswith(("https://", "http://")) and len(result.checkout_url) <= MAX_CHECKOUT_URL:
+        found["checkout_url"] = result.checkout_url
+    elif result.checkout_url:
+        logger.error("gateway gave an address that is none", extra={"gateway": attempt.gateway})
+    new = {name: value for name, value in found.items() if value and not getattr(attempt, name)}
+    if new:
+        for name, value in new.items():
+            setattr(attempt, name, value)
+        attempt.save(update_fields=[*new, "updated_at"])
 
 
 def poll_attempt(*, attempt_id: UUID, poll: int) -> None:
@@ -116,36 +193,68 @@ def poll_attempt(*, attempt_id: UUID, poll: int) -> None:
 
 
 def ask_gateway(*, attempt_id: UUID) -> None:
-    """Ask once, now, and record what the gateway says."""
+    """Ask once, now, and record what the gateway says. A gateway that cannot be asked is left in peace."""
     attempt = get_attempt(attempt_id=attempt_id)
-    gateway, request = open_account(attempt.gateway, attempt.account_id).gateway, _request_of(attempt)
+    account = open_account(attempt.gateway, attempt.account_id)
+    payment = attempt.payment
+    is_lost = attempt.status == AttemptStatus.UNKNOWN and payment.status == PaymentStatus.PROCESSING
     try:
-        if attempt.status == AttemptStatus.UNKNOWN and attempt.payment.status == PaymentStatus.PROCESSING:
-            result = _find_out(gateway, request)
+        if is_lost and payment.cancel_asked_at is None:
+            result = _find_out(account.gateway, attempt, request_of(attempt, account))
+        elif Capability.QUERY in account.gateway.capabilities:
+            result = account.gateway.query(id_of(attempt))
         else:
-            result = gateway.query(ChargeId(reference=attempt.reference, provider_reference=attempt.provider_reference))
+            return
     except ChargeNotFound:
         return  # not a failure: gateways know a fresh charge a moment later
     record_charge(attempt_id=attempt_id, source=Observation.Source.POLL, result=result)
 
 
-def _request_of(attempt: Attempt) -> ChargeRequest:
+def id_of(attempt: Attempt) -> ChargeId:
+    """By what the gateway knows the charge."""
+    return ChargeId(reference=attempt.reference, provider_reference=attempt.provider_reference)
+
+
+def request_of(attempt: Attempt, account: Account) -> ChargeRequest:
+    """What the gateway is asked for."""
+    payment = attempt.payment
     return ChargeRequest(
-        reference=attempt.reference, money=attempt.payment.money, method=Method(attempt.method), phone=attempt.phone
+        reference=attempt.reference,
+        money=payment.money,
+        method=Method(attempt.method),
+        phone=attempt.phone,
+        description=payment.description,
+        customer=_customer_of(payment),
+        return_url=payment.return_url,
+        cancel_url=payment.cancel_url,
+        callback_url=callback_url_of(account),
+        lifetime=max(payment.expires_at - timezone.now(), SHORTEST_LIFETIME),
     )
 
 
-def _find_out(gateway: PaymentGateway, request: ChargeRequest) -> ChargeResult:
+def _customer_of(payment: Payment) -> Customer:
+    told = dict(payment.customer)
+    address = told.pop("address", None)
+    return Customer(**told, address=Address(**address) if address else None)
+
+
+def _find_out(gateway: PaymentGateway, attempt: Attempt, request: ChargeRequest) -> ChargeResult:
     """What became of a charge that may have been sent.
 
     Only where the gateway refuses a second charge under one reference is the same one sent again.
     """
     try:
-        return gateway.query(ChargeId(reference=request.reference))
+        if Capability.QUERY in gateway.capabilities:
+            return gateway.query(id_of(attempt))
     except ChargeNotFound:
-        if Capability.IDEMPOTENT_CHARGE in gateway.capabilities:
-            return gateway.charge(request)
+        pass
+    except GatewayRefused as refused:
+        # It refuses the question. What became of the charge is as unknown as before.
+        logger.error("gateway refused a status query", extra={"gateway": attempt.gateway, "reason": refused.reason})
         return ChargeResult(status=ChargeStatus.UNKNOWN)
+    if Capability.IDEMPOTENT_CHARGE in gateway.capabilities:
+        return gateway.charge(request)
+    return ChargeResult(status=ChargeStatus.UNKNOWN)
 
 
 @tenant_atomic
@@ -168,6 +277,8 @@ def _unclaim(*, attempt_id: UUID) -> None:
     attempt.own_mark = AttemptStatus.QUEUED
     attempt.save(update_fields=["own_mark", "updated_at"])
     derive_attempts(payment)
+    if apply_cancel_wish(payment):
+        advance_payment(payment, kind="observed", cause="system: cancelled")
 
 
 @tenant_atomic
@@ -187,6 +298,8 @@ def _plan_next_poll(*, attempt_id: UUID, poll: int) -> None:
 
 def _schedule_poll(attempt: Attempt) -> None:
     """Publish the next question, or leave `next_poll_at` empty after a week: then a person has to look."""
+    if not can(attempt, Capability.QUERY):
+        return
     age = timezone.now() - (attempt.submitted_at or attempt.created_at)
     wait = next_wait(polls=attempt.polls, age=age, first_waits=settings.PAYMENT_POLL_SECONDS)
     attempt.next_poll_at = None

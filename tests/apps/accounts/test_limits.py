@@ -429,4 +429,7 @@ def test_every_limited_operation_says_so_in_the_schema():
         "invitations_create",
         "invitations_resend",
         "payments_start",
+        "payments_cancel",
+        "payments_retry",
+        "payments_review",
     }
