@@ -17,8 +17,10 @@ from apps.payments.derivation import (
     derive_attempt,
     derive_payment,
 )
+from apps.payments.models.ledger import LedgerLine
 from apps.payments.models.payments import Attempt, Observation, Payment
 from apps.payments.services.history import append_event
+from apps.payments.services.ledger import record_line
 from core.outbox.publisher import publish
 from services.payments.base import ChargeResult
 
@@ -99,9 +101,20 @@ def advance_payment(payment: Payment, *, kind: str, cause: str, actor: str = "sy
     if is_settling:
         # The first good one seen stays the applied one; another is an excess, flagged as `duplicate_capture`.
         payment.applied_attempt = next(attempt for attempt, view in views if view.is_good(payment.money))
-        payment.captured = payment.amount
         payment.settled_at = now
         payment.is_late_settlement = before in GAVE_UP
+    for attempt, view in views:
+        if view.is_good(payment.money):
+            key, of = f"capture:{attempt.pk}", {"payment": payment, "attempt": attempt}
+            if record_line(
+                LedgerLine.Kind.CAPTURE,
+                payment.money,
+                key=key,
+                gateway=attempt.gateway,
+                account_id=attempt.account_id,
+                **of,
+            ):
+                payment.captured += payment.amount
     new_anomalies = sorted(outcome.anomalies - set(payment.anomalies))
     if new_anomalies:
         logger.error("payment needs a person", extra={"payment_id": str(payment.pk), "anomalies": str(new_anomalies)})
