@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from django.test import override_settings
 
+from core.money import Money
 from services.http import Delivery
 from services.payments.base import (
     Capability,
@@ -19,6 +20,10 @@ from services.payments.base import (
     Credential,
     GatewayEvent,
     PaymentGateway,
+    PayoutRequest,
+    RefundRequest,
+    TransferId,
+    TransferResult,
     Trust,
 )
 from services.payments.registry import get_gateway
@@ -39,6 +44,11 @@ class ScriptedGateway(PaymentGateway):
         self.is_signed = is_signed
         self.charges: list[Any] = []
         self.queries: list[Any] = []
+        self.refunds: list[Any] = []
+        self.refund_queries: list[Any] = []
+        self.payouts: list[Any] = []
+        self.payout_queries: list[Any] = []
+        self.account: list[Any] = []
         self.calls: list[tuple[str, str]] = []
         self.events: list[GatewayEvent] = []
 
@@ -55,16 +65,30 @@ class ScriptedGateway(PaymentGateway):
     def query(self, charge: ChargeId) -> ChargeResult:
         return self._answer("query", charge.reference, self.queries)
 
+    def refund(self, request: RefundRequest) -> TransferResult:
+        return self._answer("refund", request.reference, self.refunds)
+
+    def query_refund(self, refund: TransferId) -> TransferResult:
+        return self._answer("query_refund", refund.reference, self.refund_queries)
+
+    def payout(self, request: PayoutRequest) -> TransferResult:
+        return self._answer("payout", request.reference, self.payouts)
+
+    def query_payout(self, payout: TransferId) -> TransferResult:
+        return self._answer("query_payout", payout.reference, self.payout_queries)
+
+    def balances(self) -> list[Money]:
+        return self._answer("balances", "", self.account)
+
     def probe(self) -> None:
         pass
 
-    def _answer(self, call: str, reference: str, script: list[Any]) -> ChargeResult:
+    def _answer(self, call: str, reference: str, script: list[Any]) -> Any:
         self.calls.append((call, reference))
         answer = script.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        result: ChargeResult = answer
-        return result
+        return answer
 
     def verify(self, delivery: Delivery) -> None:
         pass
@@ -77,6 +101,26 @@ class IdempotentScriptedGateway(ScriptedGateway):
     """The same, at a provider that refuses a second charge under one reference."""
 
     capabilities: frozenset[Capability] = ScriptedGateway.capabilities | {Capability.IDEMPOTENT_CHARGE}
+
+
+class GenerousScriptedGateway(ScriptedGateway):
+    """The same, at a provider that also refunds, pays out and tells its balance."""
+
+    capabilities: ClassVar[frozenset[Capability]] = ScriptedGateway.capabilities | {
+        Capability.REFUND,
+        Capability.PAYOUT_PHONE,
+        Capability.PAYOUT_BANK,
+        Capability.PAYOUT_QUERY,
+        Capability.BALANCE,
+    }
+
+
+class IdempotentPayoutGateway(GenerousScriptedGateway):
+    """The same, at a provider that pays once per reference, however often it is asked."""
+
+    capabilities: ClassVar[frozenset[Capability]] = GenerousScriptedGateway.capabilities | {
+        Capability.IDEMPOTENT_PAYOUT
+    }
 
 
 @contextmanager
