@@ -20,6 +20,10 @@ class Invariant:
 
 
 INVARIANTS: dict[str, Invariant] = {
+    "I14": Invariant(
+        "All refunds of a payment together never exceed what came in, however many are asked for at once.",
+        "1,000 races of 20, 0 over-refunds",
+    ),
     "I24": Invariant(
         "A signed callback counts for five minutes before and after its timestamp, not longer.",
         "4:00 accepted, 5:01 rejected, both ways",

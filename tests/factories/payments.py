@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.cache import cache
+
+from apps.payments.models.accounts import OWN_ACCOUNT
 from apps.payments.models.ledger import LedgerLine
 from apps.payments.models.payments import Attempt, Payment
 from apps.payments.models.transfers import Payout, Refund
+from apps.payments.references import new_reference
 from apps.payments.services.attempts import record_charge
+from apps.payments.services.balances import CACHE_SECONDS, balance_key
 from apps.payments.services.payments import start_payment
 from apps.payments.services.payouts import request_payout
 from apps.payments.services.refunds import request_refund
@@ -73,7 +78,7 @@ def pay_again(member: Member, payment: Payment) -> Attempt:
             gateway=first.gateway,
             account_id=first.account_id,
             method=first.method,
-            reference=f"{first.reference[:-1]}Z",
+            reference=new_reference(),
         )
         paid = ChargeResult(status=ChargeStatus.PAID, provider_reference="P2", money=payment.money)
         record_charge(attempt_id=second.pk, source="poll", result=paid)
@@ -100,7 +105,20 @@ def make_payout_anywhere(member: Member, **changes: Any) -> Payout:
         return make_payout(member, **changes)
 
 
+def with_known_balance(member: Member) -> dict[str, str]:
+    """A gateway that was asked a moment ago by `member`'s tenant what it holds: it is not asked again."""
+    with tenant_scope(member.tenant_id):
+        cache.set(balance_key("clickpesa", str(OWN_ACCOUNT)), [(500_000, "TZS")], CACHE_SECONDS)
+    return {"gateway": "clickpesa"}
+
+
 def lines_of(member: Member) -> list[tuple[str, int]]:
     """The ledger of `member`'s tenant: kinds and amounts, oldest first."""
     with tenant_scope(member.tenant_id), tenant_transaction():
         return list(LedgerLine.objects.order_by("at", "pk").values_list("kind", "amount"))
+
+
+def count_of(member: Member, model: type[Payment] | type[Payout] | type[Refund]) -> int:
+    """How many rows `member`'s tenant has."""
+    with tenant_scope(member.tenant_id), tenant_transaction():
+        return int(model.objects.count())

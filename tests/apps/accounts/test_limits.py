@@ -429,4 +429,9 @@ def test_every_limited_operation_says_so_in_the_schema():
         "invitations_create",
         "invitations_resend",
         "payments_start",
+        "payments_refund",
+        "payments_balance",
+        "refunds_complete",
+        "refunds_reject",
+        "payouts_request",
     }

@@ -40,7 +40,7 @@ from services.http import GatewayUnavailable, OutcomeUnknown
 from services.payments import base
 from services.payments.base import GatewayRefused, RefundNotSupported, TransferNotFound, TransferResult
 from tests.factories.accounts import Member
-from tests.factories.payments import lines_of, make_payment, make_refund, make_settled_payment, pay_again
+from tests.factories.payments import count_of, lines_of, make_payment, make_refund, make_settled_payment, pay_again
 from tests.fakes import GenerousScriptedGateway, ScriptedGateway, scripted_gateway
 from tests.outbox import work_off_outbox
 
@@ -440,7 +440,7 @@ def test_a_wish_that_cannot_be_met_is_refused_by_name(member, member_client, wis
     response = ask_for(member_client, payment, **wish)
 
     assert (response.status_code, response.json()["code"]) == (status, code)
-    assert Refund.unscoped.count() == 0
+    assert count_of(member, Refund) == 0
 
 
 def test_a_payment_without_money_answers_409(member, member_client):
