@@ -44,6 +44,10 @@ class TotalOutput(serializers.Serializer[Any]):
     net = MoneyField(help_text="What came in less what went out. Before the gateway's fees.")
 
 
+class TotalsOutput(serializers.Serializer[Any]):
+    totals = TotalOutput(many=True, read_only=True)
+
+
 class BalanceOutput(serializers.Serializer[Any]):
     gateway = serializers.CharField(read_only=True)
     balances = serializers.ListField(child=MoneyField(), read_only=True, help_text="One per currency.")

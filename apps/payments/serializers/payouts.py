@@ -29,11 +29,16 @@ class NotesField(serializers.DictField):
     """The caller's own notes: at most 20 texts by name. Stored and given back, never looked at."""
 
     child = StrictCharField(max_length=500, allow_blank=True)
+    default_error_messages = {
+        "not_a_dict": _("An object with texts is needed here."),
+        "empty": _("This may not be empty."),
+        "too_many": _("At most 20 texts, with names of 1 to 40 characters."),
+    }
 
     def to_internal_value(self, data: Any) -> Any:
         value = super().to_internal_value(data)
         if len(value) > MAX_NOTES or any(not 1 <= len(name) <= 40 for name in value):
-            raise serializers.ValidationError(_("At most 20 texts, with names of 1 to 40 characters."))
+            self.fail("too_many")
         return value
 
 

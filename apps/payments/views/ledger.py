@@ -12,8 +12,8 @@ from apps.payments.serializers.ledger import (
     BalanceOutput,
     LedgerFilterInput,
     LedgerLineOutput,
-    TotalOutput,
     TotalsFilterInput,
+    TotalsOutput,
 )
 from apps.payments.services.balances import BALANCE_REFUSALS, read_balances
 from apps.tenants.permissions import (
@@ -87,14 +87,14 @@ class TotalsView(APIView):
         tag="ledger",
         summary="Sum up what moved, by currency and gateway",
         parameters=[TotalsFilterInput],
-        response=TotalOutput(many=True),
+        response=TotalsOutput,
         message=_("Totals."),
-        example=[TOTAL_EXAMPLE],
+        example={"totals": [TOTAL_EXAMPLE]},
         errors=READ_ERRORS,
     )
     def get(self, request: Request) -> Response:
         totals = list_totals(**TotalsFilterInput.parse(request.query_params))
-        return success_response(TotalOutput(totals, many=True).data, message=_("Totals."))
+        return success_response(TotalsOutput({"totals": totals}).data, message=_("Totals."))
 
 
 class BalanceView(APIView):

@@ -480,8 +480,8 @@ def test_the_ledger_and_its_totals(gateway, member, member_client, stranger):
     assert found(kind="payout") == found(payout=str(payout.pk)) == [-300_000]
     assert found(payment=str(payment.pk), gateway="scripted") == [500_000]
     assert found(at_until="2020-01-01T00:00:00Z") == found(gateway="other") == []
-    (total,) = member_client.get("/api/v1/payments/totals/").json()["data"]
+    (total,) = member_client.get("/api/v1/payments/totals/").json()["data"]["totals"]
     assert (total["gateway"], total["currency"]) == ("scripted", "TZS")
     sums = {name: total[name]["amount"] for name in ("captured", "refunded", "paid_out", "net")}
     assert sums == {"captured": 500_000, "refunded": 0, "paid_out": 300_000, "net": 200_000}
-    assert stranger.client().get("/api/v1/payments/totals/").json()["data"] == []
+    assert stranger.client().get("/api/v1/payments/totals/").json()["data"] == {"totals": []}
