@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from hypothesis import settings as hypothesis_settings
 from rest_framework.test import APIClient
 
 from core.append_only import removal_allowed
@@ -17,6 +18,10 @@ from tests.factories.accounts import Member, make_member
 from tests.limits import PATIENT, redis_may_take
 
 pytest_plugins = ["tests.figures", "tests.schedule"]
+
+# A computer that is busy with other tests is slow, not wrong.
+hypothesis_settings.register_profile("suite", deadline=None)
+hypothesis_settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -20,12 +20,6 @@ class Invariant:
 
 
 INVARIANTS: dict[str, Invariant] = {
-<<<<<<< HEAD
-    "I24": Invariant(
-        "A signed callback counts for five minutes before and after its timestamp, not longer.",
-        "4:00 accepted, 5:01 rejected, both ways",
-    ),
-=======
     "I1": Invariant(
         "One key and one body from many clients: one payment, one submission, every answer equal to the byte.",
         "2,000 keys x 5 requests, 0 keys with two bodies",
@@ -63,11 +57,18 @@ INVARIANTS: dict[str, Invariant] = {
     ),
     "I12": Invariant("Another amount or currency than asked for is never settled by itself.", "100 %, every source"),
     "I13": Invariant("That a browser comes back proves nothing.", "0 changes"),
+    "I14": Invariant(
+        "All refunds of a payment together never exceed what came in, however many are asked for at once.",
+        "1,000 races of 20, 0 over-refunds",
+    ),
     "I15": Invariant("Cancelled and paid at once: one of them wins, and money wins over cancel.", "500 races, 0 mixed"),
     "I16": Invariant("The history is gapless and chained, and the database refuses to change a line of it.", "refused"),
     "I17": Invariant("Money is whole numbers; an amount is carried exactly or refused.", "10,000 values, 0 drift"),
     "I20": Invariant("A gateway that is down holds up nobody who starts a payment.", "p95 < 300 ms"),
->>>>>>> engine
+    "I24": Invariant(
+        "A signed callback counts for five minutes before and after its timestamp, not longer.",
+        "4:00 accepted, 5:01 rejected, both ways",
+    ),
     "I39": Invariant(
         "Many refreshes at once with one token all succeed with one successor, and the session lives.",
         "200 rounds, 0 exceptions",

@@ -12,6 +12,8 @@ from apps.payments.services.attempts import poll_attempt, submit_attempt
 from apps.payments.services.callbacks import process_callback
 from apps.payments.services.cancellations import withdraw_attempt
 from apps.payments.services.payments import expire_payment
+from apps.payments.services.payouts import poll_payout, submit_payout
+from apps.payments.services.refunds import poll_refund, submit_refund
 
 
 def submit_attempt_task(*, attempt_id: str, **_: object) -> None:
@@ -32,3 +34,19 @@ def expire_payment_task(*, payment_id: str, attempt: int | None = None, **_: obj
 
 def process_callback_task(*, delivery_id: str, **_: object) -> None:
     process_callback(delivery_id=UUID(delivery_id))
+
+
+def submit_refund_task(*, refund_id: str, **_: object) -> None:
+    submit_refund(refund_id=UUID(refund_id))
+
+
+def poll_refund_task(*, refund_id: str, poll: int, **_: object) -> None:
+    poll_refund(refund_id=UUID(refund_id), poll=poll)
+
+
+def submit_payout_task(*, payout_id: str, **_: object) -> None:
+    submit_payout(payout_id=UUID(payout_id))
+
+
+def poll_payout_task(*, payout_id: str, poll: int, **_: object) -> None:
+    poll_payout(payout_id=UUID(payout_id), poll=poll)

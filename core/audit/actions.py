@@ -35,6 +35,10 @@ class Action(models.TextChoices):
     INVITATION_RESENT = "invitation.resent", _("sent an invitation again")
     INVITATION_REVOKED = "invitation.revoked", _("revoked an invitation")
     PAYMENT_REVIEWED = "payment.reviewed", _("decided about a payment in review")
+    REFUND_REQUESTED = "refund.requested", _("asked for a refund")
+    REFUND_COMPLETED = "refund.completed", _("said that a refund was sent by hand")
+    REFUND_REJECTED = "refund.rejected", _("said that a refund will not be sent")
+    PAYOUT_REQUESTED = "payout.requested", _("asked for a payout")
     # A person's own account. No tenant reads these.
     PASSWORD_CHANGED = "password.changed", _("changed the password")
     PASSWORD_RESET = "password.reset", _("reset the password by a mailed link")
@@ -72,7 +76,7 @@ class Action(models.TextChoices):
 TENANT_ACTIONS = [
     choice
     for choice in Action.choices
-    if str(choice[0]).partition(".")[0] in {"member", "tenant", "api_key", "invitation", "payment"}
+    if str(choice[0]).partition(".")[0] in {"member", "tenant", "api_key", "invitation", "payment", "refund", "payout"}
 ]
 
 

@@ -35,7 +35,17 @@ from tests.factories.accounts import (
     with_proven_phone,
 )
 from tests.factories.factors import phone_being_set_up, with_second_factor, with_second_factor_still_signed_in
-from tests.factories.payments import a_wish_to_pay, make_failed_payment, make_payment, make_payment_in_review
+from tests.factories.payments import (
+    a_wish_to_pay,
+    a_wish_to_pay_out,
+    make_failed_payment,
+    make_payment,
+    make_payment_in_review,
+    make_payout_anywhere,
+    make_refund,
+    make_settled_payment,
+    with_known_balance,
+)
 from tests.factories.social import CHALLENGE, VERIFIER, make_code, make_id_token, make_linked_account
 from tests.factories.tenants import add_member, make_api_key, make_invitation, membership_of, tokens_sent
 from tests.services.wire import delivery_body, load
@@ -70,6 +80,8 @@ NOT_ROWS = {
 # How to make the row that a path parameter names, in the member's tenant.
 ROWS: dict[str, Callable[[Member], uuid.UUID]] = {
     "payment_id": lambda member: make_payment(member, description=CANARY).pk,
+    "refund_id": lambda member: make_refund(member, reason=CANARY).pk,
+    "payout_id": lambda member: make_payout_anywhere(member, narration=CANARY).pk,
     "session_id": lambda member: open_session(user=member.user, transport="body", user_agent=CANARY)[0].session.pk,
     "invitation_id": lambda member: make_invitation(member).pk,
     "key_id": lambda member: make_api_key(member, name=CANARY)[0].pk,
@@ -253,6 +265,28 @@ RIGHT = {
         headers=a_new_key,
         values=lambda member: {"payment_id": str(make_payment_in_review(member).pk)},
     ),
+    ("PaymentRefundListView", "GET"): Right(values=lambda member: row(member, "payment_id")),
+    ("PaymentRefundListView", "POST"): Right(
+        body=lambda _: {"amount": {"amount": 100_000, "currency": "TZS"}},
+        values=lambda member: {"payment_id": str(make_settled_payment(member).pk)},
+        headers=lambda: {"HTTP_IDEMPOTENCY_KEY": uuid.uuid4().hex},
+    ),
+    ("RefundListView", "GET"): Right(),
+    ("RefundDetailView", "GET"): Right(values=lambda member: row(member, "refund_id")),
+    ("RefundCompleteView", "POST"): Right(
+        body=lambda _: {"evidence": "M-Pesa QK27X8Y1"}, values=lambda member: row(member, "refund_id")
+    ),
+    ("RefundRejectView", "POST"): Right(
+        body=lambda _: {"evidence": "Kept."}, values=lambda member: row(member, "refund_id")
+    ),
+    ("PayoutListView", "GET"): Right(),
+    ("PayoutListView", "POST"): Right(
+        body=lambda _: a_wish_to_pay_out(), headers=lambda: {"HTTP_IDEMPOTENCY_KEY": uuid.uuid4().hex}
+    ),
+    ("PayoutDetailView", "GET"): Right(values=lambda member: row(member, "payout_id")),
+    ("LedgerView", "GET"): Right(),
+    ("TotalsView", "GET"): Right(),
+    ("BalanceView", "GET"): Right(values=lambda member: with_known_balance(member)),
     ("GatewayCallbackView", "POST"): Right(
         body=lambda _: signed(load("clickpesa", "webhook_paid")["json"]),
         values=lambda _: {"gateway": "clickpesa", "token": TOKENS["clickpesa"]},

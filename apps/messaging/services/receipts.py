@@ -1,4 +1,4 @@
-"""Use cases for receipts: what goes out when a payment has settled."""
+"""Use cases for receipts: what goes out when a payment has settled, and when money went back."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from apps.accounts.selectors import find_user
 from apps.messaging.models import Message
 from apps.messaging.services.messages import queue_message
 from apps.payments.selectors.payments import get_payment
+from apps.payments.selectors.refunds import get_refund
 from core.tenancy import tenant_atomic
 
 
@@ -36,3 +37,17 @@ def send_receipt(*, payment_id: UUID) -> None:
         for address, key in keys.items():
             if address:
                 queue_message(channel=Message.Channel.EMAIL, to=address, subject=subject, text=body, key=key)
+
+
+@tenant_atomic
+def send_refund_notice(*, refund_id: UUID) -> None:
+    """Tell the phone that paid that money has been sent back. Once per refund; nothing where no phone is known."""
+    refund = get_refund(refund_id=refund_id)
+    payment = refund.payment
+    if not payment.phone:
+        return
+    person = find_user(user_id=payment.started_by_id)
+    with translation.override(person.language if person else "en"):
+        told = {"amount": refund.money.display, "reference": payment.client_reference or str(payment.pk)[:8]}
+        text = _("%(amount)s was sent back to you. Reference %(reference)s.") % told
+        queue_message(channel=Message.Channel.SMS, to=payment.phone, text=text, key=f"refund:{refund.pk}")

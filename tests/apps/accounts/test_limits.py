@@ -432,4 +432,9 @@ def test_every_limited_operation_says_so_in_the_schema():
         "payments_cancel",
         "payments_retry",
         "payments_review",
+        "payments_refund",
+        "payments_balance",
+        "refunds_complete",
+        "refunds_reject",
+        "payouts_request",
     }

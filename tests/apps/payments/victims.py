@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from core.crash import crash_point
@@ -46,7 +46,7 @@ class LedgerGateway(ScriptedGateway):
 class IdempotentLedgerGateway(LedgerGateway):
     """The same, at a provider that refuses a second charge under one reference."""
 
-    capabilities: ClassVar[frozenset[Capability]] = ScriptedGateway.capabilities | {Capability.IDEMPOTENT_CHARGE}
+    capabilities: frozenset[Capability] = ScriptedGateway.capabilities | {Capability.IDEMPOTENT_CHARGE}
 
 
 def _books() -> Path:
