@@ -45,6 +45,8 @@ def weaknesses(settings: Mapping[str, Any]) -> Iterator[str]:
         yield "EMAIL_URL is missing; e-mail would go nowhere."
     if not settings["FRONTEND_URL"].startswith("https://"):
         yield "FRONTEND_URL must be the https address of the web frontend; links in e-mails lead there."
+    if not settings["PUBLIC_URL"].startswith("https://"):
+        yield "PUBLIC_URL must be the https address of this API; payment gateways are told to report there."
     if "*" in settings["CORS_ALLOWED_ORIGINS"] or settings.get("CORS_ALLOW_ALL_ORIGINS"):
         yield "CORS_ALLOWED_ORIGINS must name origins, without wildcards."
     if settings.get("CRASH_POINTS_ENABLED") or os.environ.get("CRASH_AT"):

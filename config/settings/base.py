@@ -228,6 +228,8 @@ RATE_LIMITS: dict[str, tuple[int, timedelta]] = {
     "otp_guess_client": (10, timedelta(minutes=1)),
     # Each is a mail or a text to a stranger, and a text costs money.
     "invitations_person": (30, timedelta(hours=1)),
+    # Changing where an organisation's money goes, and the addresses on the way.
+    "gateway_account_person": (30, timedelta(hours=1)),
     # Each is a push to somebody's phone. A shop that sells more than one thing a second sets PAYMENTS_PER_MINUTE.
     "payments_person": (env.int("PAYMENTS_PER_MINUTE", default=60), timedelta(minutes=1)),
 }
@@ -338,6 +340,8 @@ ADMIN_REQUIRES_MFA = env.bool("ADMIN_REQUIRES_MFA", default=False)
 # What encrypts secrets that have to be read again (`core.sealing`): the first one seals, all of them open. Without any,
 # a key derived from SECRET_KEY.
 ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=[])
+# Where the API is for others: callbacks of payment gateways are told to come there.
+PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
 # Where mailed links lead: the web frontend, which hands the token to the API.
 FRONTEND_URL = env.str("FRONTEND_URL", default="http://localhost:3000").rstrip("/")
 
@@ -392,6 +396,8 @@ def social_redirects(*, app: str = "") -> dict[str, str]:
 PAYMENT_EXPIRY = timedelta(minutes=30)
 # Waits before the first questions about an unanswered push; after the last of them the wait grows with age.
 PAYMENT_POLL_SECONDS: list[float] = env.list("PAYMENT_POLL_SECONDS", cast=float, default=[5.0, 10.0, 20.0, 40.0, 60.0])
+# Whether new payments are refused while their gateway does not answer. Otherwise they wait until it does, or expire.
+PAYMENT_REFUSE_WHEN_GATEWAY_IS_DOWN = env.bool("PAYMENT_REFUSE_WHEN_GATEWAY_IS_DOWN", default=False)
 
 
 # --- Messaging ------------------------------------------------------------------------------------------------------

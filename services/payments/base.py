@@ -336,6 +336,8 @@ class PaymentGateway(ABC):
     name: ClassVar[str]
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     currencies: ClassVar[frozenset[str]]
+    # Names, in lower case, of the headers of a callback that `parse` reads: they are stored with the body.
+    kept_headers: ClassVar[tuple[str, ...]] = ()
     credentials: ClassVar[tuple[Credential, ...]]
 
     @property

@@ -35,7 +35,7 @@ from tests.factories.accounts import (
     with_proven_phone,
 )
 from tests.factories.factors import phone_being_set_up, with_second_factor, with_second_factor_still_signed_in
-from tests.factories.payments import a_wish_to_pay, make_payment
+from tests.factories.payments import a_wish_to_pay, make_account, make_payment
 from tests.factories.social import CHALLENGE, VERIFIER, make_code, make_id_token, make_linked_account
 from tests.factories.tenants import add_member, make_api_key, make_invitation, membership_of, tokens_sent
 from tests.services.wire import delivery_body, load
@@ -123,6 +123,12 @@ def accepting(host: Member) -> dict[str, str]:
 
 def at_google(_member: Member) -> dict[str, str]:
     return {"provider": "google"}
+
+
+def at_clickpesa(member: Member) -> dict[str, str]:
+    """The path of an account that the member's tenant has."""
+    make_account(member)
+    return {"gateway": "clickpesa"}
 
 
 def a_social_code() -> dict[str, str]:
@@ -240,6 +246,14 @@ RIGHT = {
     ("PaymentListView", "POST"): Right(
         body=lambda _: a_wish_to_pay(), headers=lambda: {"HTTP_IDEMPOTENCY_KEY": uuid.uuid4().hex}
     ),
+    ("GatewayListView", "GET"): Right(),
+    ("GatewayAccountView", "GET"): Right(values=at_clickpesa),
+    ("GatewayAccountView", "PUT"): Right(
+        body=lambda _: {"credentials": {"client_id": "ID1", "api_key": "SK1"}},
+        values=lambda _: {"gateway": "clickpesa"},
+    ),
+    ("GatewayAccountView", "DELETE"): Right(values=at_clickpesa),
+    ("RotateCallbackView", "POST"): Right(values=at_clickpesa),
     ("PaymentDetailView", "GET"): Right(values=lambda member: {"payment_id": str(ROWS["payment_id"](member))}),
     ("GatewayCallbackView", "POST"): Right(
         body=lambda _: signed(load("clickpesa", "webhook_paid")["json"]),

@@ -17,6 +17,7 @@ from apps.payments.models.payments import Attempt, Observation
 from apps.payments.schedule import jittered, next_wait
 from apps.payments.selectors.payments import get_attempt
 from apps.payments.services.accounts import open_account
+from apps.payments.services.breaker import GatewayResting
 from apps.payments.services.progress import (
     advance_payment,
     derive_attempts,
@@ -64,10 +65,10 @@ def submit_attempt(*, attempt_id: UUID) -> None:
     if claim is None:
         return
     attempt, is_first = claim
-    gateway, request = open_account(attempt.gateway, attempt.account_id).gateway, _request_of(attempt)
+    account, request = open_account(attempt.gateway, attempt.account_id), _request_of(attempt)
     crash_point("submitting_committed")
     try:
-        result = gateway.charge(request) if is_first else _find_out(gateway, request)
+        result = account.call(lambda gateway: gateway.charge(request) if is_first else _find_out(gateway, request))
     except GatewayUnavailable:
         if is_first:
             _unclaim(attempt_id=attempt_id)  # nothing was sent: the next try is again the first
@@ -110,6 +111,8 @@ def poll_attempt(*, attempt_id: UUID, poll: int) -> None:
         return
     try:
         ask_gateway(attempt_id=attempt_id)
+    except GatewayResting:
+        raise  # the same question again, once the gateway is asked anything at all
     except (GatewayUnavailable, OutcomeUnknown, GatewayRefused) as silence:
         logger.warning("no answer to a status query", extra={"gateway": attempt.gateway, "error": str(silence)})
     _plan_next_poll(attempt_id=attempt_id, poll=poll)
@@ -118,12 +121,11 @@ def poll_attempt(*, attempt_id: UUID, poll: int) -> None:
 def ask_gateway(*, attempt_id: UUID) -> None:
     """Ask once, now, and record what the gateway says."""
     attempt = get_attempt(attempt_id=attempt_id)
-    gateway, request = open_account(attempt.gateway, attempt.account_id).gateway, _request_of(attempt)
+    account, request = open_account(attempt.gateway, attempt.account_id), _request_of(attempt)
+    known = ChargeId(reference=attempt.reference, provider_reference=attempt.provider_reference)
+    may_send_again = attempt.status == AttemptStatus.UNKNOWN and attempt.payment.status == PaymentStatus.PROCESSING
     try:
-        if attempt.status == AttemptStatus.UNKNOWN and attempt.payment.status == PaymentStatus.PROCESSING:
-            result = _find_out(gateway, request)
-        else:
-            result = gateway.query(ChargeId(reference=attempt.reference, provider_reference=attempt.provider_reference))
+        result = account.call(lambda gateway: _find_out(gateway, request) if may_send_again else gateway.query(known))
     except ChargeNotFound:
         return  # not a failure: gateways know a fresh charge a moment later
     record_charge(attempt_id=attempt_id, source=Observation.Source.POLL, result=result)
