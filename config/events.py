@@ -20,7 +20,14 @@ from apps.accounts.tasks import (
     tell_social_unlinked_task,
 )
 from apps.messaging.tasks import resolve_uncertain_task, send_message_task, send_receipt_task
-from apps.payments.tasks import expire_payment_task, poll_attempt_task, process_callback_task, submit_attempt_task
+from apps.payments.tasks import (
+    expire_payment_task,
+    poll_attempt_task,
+    process_callback_task,
+    recheck_attempt_task,
+    run_reconciliation_task,
+    submit_attempt_task,
+)
 
 SUBSCRIBERS: Mapping[str, Sequence[Callable[..., None]]] = {
     "account.reset_requested": [issue_reset_link_task],
@@ -40,6 +47,8 @@ SUBSCRIBERS: Mapping[str, Sequence[Callable[..., None]]] = {
     "payment.expiring": [expire_payment_task],
     "payment.settled": [send_receipt_task],
     "attempt.poll_due": [poll_attempt_task],
+    "attempt.recheck_due": [recheck_attempt_task],
+    "reconciliation.due": [run_reconciliation_task],
     "gateway.callback_received": [process_callback_task],
     "message.queued": [send_message_task],
     "message.uncertain": [resolve_uncertain_task],

@@ -20,6 +20,10 @@ class Invariant:
 
 
 INVARIANTS: dict[str, Invariant] = {
+    "I18": Invariant(
+        "Reconciliation finds every difference between our books and a gateway's list, and makes none up.",
+        "1 % of the news dropped, 5 flipped, 3 invented: 100 % found, 0 made up",
+    ),
     "I39": Invariant(
         "Many refreshes at once with one token all succeed with one successor, and the session lives.",
         "200 rounds, 0 exceptions",

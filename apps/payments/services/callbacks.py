@@ -189,11 +189,17 @@ def replay_delivery(*, delivery_id: UUID, actor_id: UUID) -> None:
         stored = InboxDelivery.objects.select_for_update().filter(pk=delivery_id).first()
         if stored is None:
             raise NotFound
-        before = {"outcome": stored.outcome, "error": stored.error, "gateway": stored.gateway}
-        stored.processed_at, stored.parked_at, stored.tries, stored.outcome, stored.error = None, None, 0, "", ""
-        stored.save(update_fields=["processed_at", "parked_at", "tries", "outcome", "error"])
-        record(Action.CALLBACK_REPLAYED, actor=actor_id, target=stored, data=before)
-        publish("gateway.callback_received", {"delivery_id": str(stored.pk)})
+        told = {"outcome": stored.outcome, "error": stored.error, "gateway": stored.gateway}
+        process_again(stored.pk)
+        record(Action.CALLBACK_REPLAYED, actor=actor_id, target=stored, data=told)
+
+
+def process_again(delivery_id: UUID) -> None:
+    """Forget how processing a stored callback ended, and have it processed from the start."""
+    with tenant_transaction():
+        fresh = {"processed_at": None, "parked_at": None, "tries": 0, "outcome": "", "error": ""}
+        if InboxDelivery.objects.filter(pk=delivery_id).update(**fresh):
+            publish("gateway.callback_received", {"delivery_id": str(delivery_id)})
 
 
 def _act_on(stored: InboxDelivery) -> str:
