@@ -16,7 +16,7 @@ from tests.e2e.kits import kit, postgresql_kit, sqlite_kit  # noqa: F401  fixtur
 from tests.factories.accounts import Member, make_member
 from tests.limits import PATIENT, redis_may_take
 
-pytest_plugins = ["tests.figures", "tests.schedule"]
+pytest_plugins = ["tests.figures", "tests.schedule", "tests.wire_spy"]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
