@@ -35,6 +35,9 @@ def weaknesses(settings: Mapping[str, Any]) -> Iterator[str]:
         yield "DEBUG is on; remove it."
     if is_weak_key(settings["SECRET_KEY"]):
         yield f"SECRET_KEY is {_WEAK}"
+    for place, key in enumerate(settings.get("SECRET_KEY_FALLBACKS", ()), start=1):
+        if is_weak_key(key):
+            yield f"SECRET_KEY_FALLBACKS holds a weak key in place {place}; remove it."
     yield from _ring_weaknesses(settings)
     yield from _sealing_weaknesses(settings)
     if not settings["ALLOWED_HOSTS"] or any("*" in host or host.startswith(".") for host in settings["ALLOWED_HOSTS"]):

@@ -337,6 +337,8 @@ MFA_TOTP_TOLERANCE = 1
 # Whether staff need a second factor for the admin. Whoever has one is always asked for it.
 ADMIN_REQUIRES_MFA = env.bool("ADMIN_REQUIRES_MFA", default=False)
 
+# Earlier values of SECRET_KEY, which still open what they sealed and prove what they signed.
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 # What encrypts secrets that have to be read again (`core.sealing`): the first one seals, all of them open. Without any,
 # a key derived from SECRET_KEY.
 ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=[])

@@ -98,6 +98,7 @@ def test_an_option_that_may_be_empty_says_so_itself():
         ("SECRET_KEY", "a" * 64, "SECRET_KEY"),
         ("SECRET_KEY", "django-insecure-" + KEY, "SECRET_KEY"),
         ("SECRET_KEY", KEY + "-changeme", "SECRET_KEY"),
+        ("SECRET_KEY_FALLBACKS", [KEY, "weak"], "SECRET_KEY_FALLBACKS"),
         ("JWT_SIGNING_KEY", "", "JWT_SIGNING_KEY"),
         ("JWT_SIGNING_KEY", "short", "JWT_SIGNING_KEY"),
         ("JWT_SIGNING_KEY", KEY, "JWT_SIGNING_KEY equals SECRET_KEY"),

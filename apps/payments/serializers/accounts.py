@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 
 from core.serializers import InputSerializer, StrictCharField
@@ -37,7 +38,8 @@ class SaveAccountInput(InputSerializer):
 
     def validate_credentials(self, value: dict[str, str]) -> dict[str, str]:
         if len(value) > MAX_CREDENTIALS:
-            raise serializers.ValidationError(f"At most {MAX_CREDENTIALS}.")
+            told = _("Ensure this field has no more than {max_length} elements.")
+            raise serializers.ValidationError(told.format(max_length=MAX_CREDENTIALS))
         return value
 
 

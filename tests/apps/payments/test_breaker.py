@@ -52,16 +52,16 @@ def account() -> uuid.UUID:
 def call(account: uuid.UUID, error: Exception | None = None) -> bool:
     """One call, which ends in `error`; whether it was made."""
 
+    made: list[bool] = []
+
     def ask() -> None:
-        nonlocal made
-        made = True
+        made.append(True)
         if error is not None:
             raise error
 
-    made = False
     with suppress(GatewayResting, *([type(error)] if error else [])):
         guarded("scripted", account, ask)
-    return made
+    return bool(made)
 
 
 def silence_of(account: uuid.UUID, count: int = 20) -> None:

@@ -7,6 +7,7 @@ import random
 import statistics
 import time
 import uuid
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -260,18 +261,14 @@ def sense_of(body: bytes) -> Any:
 def test_no_mutation_of_a_genuine_callback_is_accepted_or_an_error_of_ours(db, figure, record_figure):
     client, dice, count = APIClient(raise_request_exception=False), random.Random(23), figure(quick=300, full=10_000)
     genuine = clickpesa_news("R" * 20)
-    same, seen = 0, {}
+    same = 0
+    seen: Counter[int] = Counter()
 
     for _ in range(count):
         body = mutated(genuine, dice)
-        response = (
-            client.generic(
-                "POST", CLICKPESA, body, content_type=dice.choice(["application/json", "", "text/\xff"]), **{}
-            )
-            if dice.random() < 0.5
-            else client.post(CLICKPESA, body, content_type="application/json", headers=hostile_headers(dice))
-        )
-        seen[response.status_code] = seen.get(response.status_code, 0) + 1
+        content_type = dice.choice(["application/json", "application/json", "", "text/\xff"])
+        response = client.post(CLICKPESA, body, content_type=content_type, headers=hostile_headers(dice))
+        seen[response.status_code] += 1
         if response.status_code == 200 and sense_of(body) == sense_of(genuine):
             same += 1  # a space between words
             continue
@@ -279,7 +276,7 @@ def test_no_mutation_of_a_genuine_callback_is_accepted_or_an_error_of_ours(db, f
         assert faults_in(response) == []
 
     assert InboxDelivery.objects.count() <= 1
-    record_figure(f"{count} mutations, 0 accepted ({same} said the same in other bytes), 0 x 5xx: {seen}")
+    record_figure(f"{count} mutations, 0 accepted ({same} said the same in other bytes), 0 x 5xx: {dict(seen)}")
 
 
 @pytest.mark.invariant("I23")
@@ -558,7 +555,8 @@ def test_what_cannot_be_processed_is_parked_and_delays_nobody(client, gateway, m
     work_off()
 
     row.refresh_from_db()
-    assert (row.outcome, row.parked_at, row.tries, row.error) == ("recorded", None, 0, "")
+    assert (row.outcome, row.tries, row.error) == ("recorded", 0, "")
+    assert not InboxDelivery.objects.exclude(parked_at=None).exists()
     assert statuses(member) == ["settled"] * 6
     line = AuditEntry.objects.get(action="callback.replayed")
     assert (line.actor_id, line.target_id, line.data["outcome"]) == (member.user.pk, str(row.pk), "parked")
