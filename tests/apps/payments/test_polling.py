@@ -71,7 +71,7 @@ class PatientGateway(ScriptedGateway):
 @pytest.mark.django_db
 @pytest.mark.invariant("I19")
 def test_with_callbacks_off_polling_settles_everything(member, figure, record_figure):
-    count = figure(quick=6, full=1_000)
+    count = figure(quick=6, full=300)
     with scripted_gateway(PatientGateway), time_machine.travel(timezone.now(), tick=False) as clock:
         for _ in range(count):
             make_payment(member, gateway="scripted")
