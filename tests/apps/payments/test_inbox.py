@@ -265,9 +265,9 @@ def test_no_mutation_of_a_genuine_callback_is_accepted_or_an_error_of_ours(db, f
     seen: Counter[int] = Counter()
 
     for _ in range(count):
-        body = mutated(genuine, dice)
+        body: Any = mutated(genuine, dice)
         content_type = dice.choice(["application/json", "application/json", "", "text/\xff"])
-        response = client.post(CLICKPESA, body, content_type=content_type, headers=hostile_headers(dice))
+        response = client.generic("POST", CLICKPESA, body, content_type, headers=hostile_headers(dice))
         seen[response.status_code] += 1
         if response.status_code == 200 and sense_of(body) == sense_of(genuine):
             same += 1  # a space between words
