@@ -35,6 +35,9 @@ def weaknesses(settings: Mapping[str, Any]) -> Iterator[str]:
         yield "DEBUG is on; remove it."
     if is_weak_key(settings["SECRET_KEY"]):
         yield f"SECRET_KEY is {_WEAK}"
+    for place, key in enumerate(settings.get("SECRET_KEY_FALLBACKS", ()), start=1):
+        if is_weak_key(key):
+            yield f"SECRET_KEY_FALLBACKS holds a weak key in place {place}; remove it."
     yield from _ring_weaknesses(settings)
     yield from _sealing_weaknesses(settings)
     if not settings["ALLOWED_HOSTS"] or any("*" in host or host.startswith(".") for host in settings["ALLOWED_HOSTS"]):
@@ -45,6 +48,8 @@ def weaknesses(settings: Mapping[str, Any]) -> Iterator[str]:
         yield "EMAIL_URL is missing; e-mail would go nowhere."
     if not settings["FRONTEND_URL"].startswith("https://"):
         yield "FRONTEND_URL must be the https address of the web frontend; links in e-mails lead there."
+    if not settings["PUBLIC_URL"].startswith("https://"):
+        yield "PUBLIC_URL must be the https address of this API; payment gateways are told to report there."
     if "*" in settings["CORS_ALLOWED_ORIGINS"] or settings.get("CORS_ALLOW_ALL_ORIGINS"):
         yield "CORS_ALLOWED_ORIGINS must name origins, without wildcards."
     if settings.get("CRASH_POINTS_ENABLED") or os.environ.get("CRASH_AT"):

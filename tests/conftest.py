@@ -17,7 +17,7 @@ from tests.e2e.kits import kit, postgresql_kit, sqlite_kit  # noqa: F401  fixtur
 from tests.factories.accounts import Member, make_member
 from tests.limits import PATIENT, redis_may_take
 
-pytest_plugins = ["tests.figures", "tests.schedule"]
+pytest_plugins = ["tests.figures", "tests.schedule", "tests.wire_spy"]
 
 # A computer that is busy with other tests is slow, not wrong.
 hypothesis_settings.register_profile("suite", deadline=None)

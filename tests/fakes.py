@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.test import override_settings
@@ -19,6 +20,7 @@ from services.payments.base import (
     ChargeResult,
     Credential,
     GatewayEvent,
+    ListedCharge,
     PaymentGateway,
     PayoutRequest,
     RefundRequest,
@@ -156,6 +158,25 @@ class IdempotentPayoutGateway(GenerousScriptedGateway):
     """The same, at a provider that pays once per reference, however often it is asked."""
 
     capabilities: frozenset[Capability] = GenerousScriptedGateway.capabilities | {Capability.IDEMPOTENT_PAYOUT}
+
+
+class ListingGateway(ScriptedGateway):
+    """The same, at a provider that lists its charges: `listed`, as far as they are of the time that is asked for."""
+
+    capabilities: frozenset[Capability] = ScriptedGateway.capabilities | {Capability.LIST}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.listed: list[ListedCharge] = []
+        self.list_error: Exception | None = None
+
+    def list_charges(self, *, since: datetime, until: datetime) -> Iterator[ListedCharge]:
+        self.calls.append(("list", f"{since:%Y-%m-%dT%H:%M} {until:%Y-%m-%dT%H:%M}"))
+        if self.list_error is not None:
+            raise self.list_error
+        for line in self.listed:
+            if line.created_at is None or since <= line.created_at < until:
+                yield line
 
 
 @contextmanager

@@ -73,6 +73,7 @@ def stack_env(base: Mapping[str, str], place: Place, *, database_url: str, redis
     env["DATABASE_URL"] = database_url
     env["REDIS_URL"] = redis_url or ""
     env["SIMULATORS_URL"] = place.simulators_url
+    env["PUBLIC_URL"] = place.base_url
     env["EMAIL_FILE_PATH"] = str(place.mail_dir)
     env["SIMULATOR_MAIL_DIR"] = str(place.mail_dir)
     env["SIMULATOR_LEDGER"] = str(place.var / "simulators.sqlite3")

@@ -1,6 +1,7 @@
 """What happens when an event is heard: ids in, one use case, nothing out.
 
-Plain functions, not Celery tasks: the outbox row holds retries and order, and one Celery task carries them all.
+Plain functions, not Celery tasks: the outbox row holds retries and order, and one Celery task carries them all. What
+the clock starts is a Celery task, because beat sends those.
 `**_` lets an old worker survive a newer message.
 """
 
@@ -8,11 +9,20 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from celery import shared_task
+
 from apps.payments.services.attempts import poll_attempt, submit_attempt
 from apps.payments.services.callbacks import process_callback
 from apps.payments.services.cancellations import withdraw_attempt
 from apps.payments.services.payments import expire_payment
 from apps.payments.services.payouts import poll_payout, submit_payout
+from apps.payments.services.reconciliation import (
+    explain_by_later_news,
+    plan_rechecks,
+    plan_reconciliation,
+    recheck_attempt,
+    run_reconciliation,
+)
 from apps.payments.services.refunds import poll_refund, submit_refund
 
 
@@ -30,6 +40,14 @@ def withdraw_attempt_task(*, attempt_id: str, **_: object) -> None:
 
 def expire_payment_task(*, payment_id: str, attempt: int | None = None, **_: object) -> None:
     expire_payment(payment_id=UUID(payment_id), attempt=attempt)
+
+
+def run_reconciliation_task(*, run_id: str, **_: object) -> None:
+    run_reconciliation(run_id=UUID(run_id))
+
+
+def recheck_attempt_task(*, attempt_id: str, **_: object) -> None:
+    recheck_attempt(attempt_id=UUID(attempt_id))
 
 
 def process_callback_task(*, delivery_id: str, **_: object) -> None:
@@ -50,3 +68,11 @@ def submit_payout_task(*, payout_id: str, **_: object) -> None:
 
 def poll_payout_task(*, payout_id: str, poll: int, **_: object) -> None:
     poll_payout(payout_id=UUID(payout_id), poll=poll)
+
+
+@shared_task
+def reconcile_task() -> None:
+    """Once an hour, by beat: have the gateways' lists and single charges compared with our books."""
+    plan_reconciliation()
+    plan_rechecks()
+    explain_by_later_news()

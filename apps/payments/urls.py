@@ -1,9 +1,15 @@
 from django.urls import path
 
-from apps.payments.views import callbacks, ledger, payments, payouts, refunds
+from apps.payments.views import accounts, callbacks, ledger, payments, payouts, refunds
 
 urlpatterns = [
     path("payments/", payments.PaymentListView.as_view()),
+    path("payments/gateways/", accounts.GatewayListView.as_view()),
+    path("payments/gateways/<slug:gateway>/account/", accounts.GatewayAccountView.as_view()),
+    path(
+        "payments/gateways/<slug:gateway>/account/rotate-callback/",
+        accounts.RotateCallbackView.as_view(),
+    ),
     path("payments/<uuid:payment_id>/", payments.PaymentDetailView.as_view()),
     path("payments/<uuid:payment_id>/cancel/", payments.PaymentCancelView.as_view()),
     path("payments/<uuid:payment_id>/retry/", payments.PaymentRetryView.as_view()),

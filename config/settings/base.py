@@ -229,6 +229,8 @@ RATE_LIMITS: dict[str, tuple[int, timedelta]] = {
     "otp_guess_client": (10, timedelta(minutes=1)),
     # Each is a mail or a text to a stranger, and a text costs money.
     "invitations_person": (30, timedelta(hours=1)),
+    # Changing where an organisation's money goes, and the addresses on the way.
+    "gateway_account_person": (30, timedelta(hours=1)),
     # Each is a push to somebody's phone. A shop that sells more than one thing a second sets PAYMENTS_PER_MINUTE.
     "payments_person": (env.int("PAYMENTS_PER_MINUTE", default=60), timedelta(minutes=1)),
     # Each sends money out. A payroll that needs more in a minute sets PAYOUTS_PER_MINUTE.
@@ -287,6 +289,8 @@ SPECTACULAR_SETTINGS = {
         "ScopeEnum": "apps.tenants.scopes.Scope",
         "InvitedRoleEnum": "apps.tenants.models.Invitation.Role",
         "PaymentStatusEnum": "apps.payments.derivation.PaymentStatus",
+        "PaymentMethodEnum": "apps.payments.methods.METHODS",
+        "SignInMethodEnum": "apps.accounts.methods.Method",
         "TransferStatusEnum": "apps.payments.transfers.ShownStatus",
         "LedgerKindEnum": "apps.payments.models.ledger.LedgerLine.Kind",
         "InvitationStatusEnum": "apps.tenants.models.InvitationStatus",
@@ -347,9 +351,13 @@ MFA_TOTP_TOLERANCE = 1
 # Whether staff need a second factor for the admin. Whoever has one is always asked for it.
 ADMIN_REQUIRES_MFA = env.bool("ADMIN_REQUIRES_MFA", default=False)
 
+# Earlier values of SECRET_KEY, which still open what they sealed and prove what they signed.
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 # What encrypts secrets that have to be read again (`core.sealing`): the first one seals, all of them open. Without any,
 # a key derived from SECRET_KEY.
 ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=[])
+# Where the API is for others: callbacks of payment gateways are told to come there.
+PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
 # Where mailed links lead: the web frontend, which hands the token to the API.
 FRONTEND_URL = env.str("FRONTEND_URL", default="http://localhost:3000").rstrip("/")
 
@@ -417,6 +425,8 @@ PAYMENT_INLINE_CALLS = 8
 PAYMENT_WAITERS = env.int("PAYMENT_WAITERS", default=2)
 # Waits before the first questions about an unanswered push; after the last of them the wait grows with age.
 PAYMENT_POLL_SECONDS: list[float] = env.list("PAYMENT_POLL_SECONDS", cast=float, default=[5.0, 10.0, 20.0, 40.0, 60.0])
+# Whether new payments are refused while their gateway does not answer. Otherwise they wait until it does, or expire.
+PAYMENT_REFUSE_WHEN_GATEWAY_IS_DOWN = env.bool("PAYMENT_REFUSE_WHEN_GATEWAY_IS_DOWN", default=False)
 
 # Whether people may send a refund by hand where a gateway cannot, with the installation's accounts.
 MANUAL_REFUNDS = env.bool("MANUAL_REFUNDS", default=True)

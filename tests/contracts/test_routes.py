@@ -38,6 +38,7 @@ from tests.factories.factors import phone_being_set_up, with_second_factor, with
 from tests.factories.payments import (
     a_wish_to_pay,
     a_wish_to_pay_out,
+    make_account,
     make_failed_payment,
     make_payment,
     make_payment_in_review,
@@ -135,6 +136,12 @@ def accepting(host: Member) -> dict[str, str]:
 
 def at_google(_member: Member) -> dict[str, str]:
     return {"provider": "google"}
+
+
+def at_clickpesa(member: Member) -> dict[str, str]:
+    """The path of an account that the member's tenant has."""
+    make_account(member)
+    return {"gateway": "clickpesa"}
 
 
 def a_social_code() -> dict[str, str]:
@@ -255,6 +262,14 @@ RIGHT = {
     ("TransferOwnershipView", "POST"): Right(body=lambda member: {"member": row(member, "member_id")["member_id"]}),
     ("PaymentListView", "GET"): Right(),
     ("PaymentListView", "POST"): Right(body=lambda _: a_wish_to_pay(), headers=a_new_key),
+    ("GatewayListView", "GET"): Right(),
+    ("GatewayAccountView", "GET"): Right(values=at_clickpesa),
+    ("GatewayAccountView", "PUT"): Right(
+        body=lambda _: {"credentials": {"client_id": "ID1", "api_key": "SK1"}},
+        values=lambda _: {"gateway": "clickpesa"},
+    ),
+    ("GatewayAccountView", "DELETE"): Right(values=at_clickpesa),
+    ("RotateCallbackView", "POST"): Right(values=at_clickpesa),
     ("PaymentDetailView", "GET"): Right(values=lambda member: {"payment_id": str(ROWS["payment_id"](member))}),
     ("PaymentCancelView", "POST"): Right(headers=a_new_key, values=lambda member: row(member, "payment_id")),
     ("PaymentRetryView", "POST"): Right(

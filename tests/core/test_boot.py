@@ -29,6 +29,7 @@ STRONG: dict[str, Any] = {
     "CORS_ALLOWED_ORIGINS": ["https://app.example.org"],
     "CRASH_POINTS_ENABLED": False,
     "FRONTEND_URL": "https://app.example.org",
+    "PUBLIC_URL": "https://api.example.org",
     "PAYMENT_GATEWAYS": {
         "clickpesa": {
             "OPTIONS": {"base_url": "https://api.clickpesa.com/third-parties"},
@@ -102,11 +103,13 @@ def test_an_option_that_may_be_empty_says_so_itself():
     [
         ("DEBUG", True, "DEBUG"),
         ("FRONTEND_URL", "http://localhost:3000", "FRONTEND_URL"),
+        ("PUBLIC_URL", "http://127.0.0.1:8000", "PUBLIC_URL"),
         ("SECRET_KEY", "", "SECRET_KEY"),
         ("SECRET_KEY", KEY[:31], "SECRET_KEY"),
         ("SECRET_KEY", "a" * 64, "SECRET_KEY"),
         ("SECRET_KEY", "django-insecure-" + KEY, "SECRET_KEY"),
         ("SECRET_KEY", KEY + "-changeme", "SECRET_KEY"),
+        ("SECRET_KEY_FALLBACKS", [KEY, "weak"], "SECRET_KEY_FALLBACKS"),
         ("JWT_SIGNING_KEY", "", "JWT_SIGNING_KEY"),
         ("JWT_SIGNING_KEY", "short", "JWT_SIGNING_KEY"),
         ("JWT_SIGNING_KEY", KEY, "JWT_SIGNING_KEY equals SECRET_KEY"),
@@ -217,6 +220,7 @@ STRONG_ENVIRONMENT = {
     "DATABASE_URL": "postgres://faraja:x@127.0.0.1:1/faraja",
     "EMAIL_URL": "smtp://mail.example.org:25",
     "FRONTEND_URL": "https://app.example.org",
+    "PUBLIC_URL": "https://api.example.org",
     "CLICKPESA_CLIENT_ID": "ID1",
     "CLICKPESA_API_KEY": "SK1",
     "CLICKPESA_CALLBACK_TOKEN": TOKEN,
@@ -260,7 +264,7 @@ def test_a_weak_environment_does_not_boot_and_hears_every_reason():
         "CLICKPESA_BASE_URL": "http://127.0.0.1:8001",
         "BEEM_API_KEY": "demo-key",
     }
-    weak |= {"FRONTEND_URL": "http://localhost:3000"}
+    weak |= {"FRONTEND_URL": "http://localhost:3000", "PUBLIC_URL": "http://localhost:8000"}
     # Half a provider's credentials, the simulator's address, and a page that could be read on the way.
     weak |= {
         "GITHUB_CLIENT_ID": "demo-github-client",

@@ -11,6 +11,7 @@ from apps.payments.models.ledger import LedgerLine
 from apps.payments.models.payments import Attempt, Payment
 from apps.payments.models.transfers import Payout, Refund
 from apps.payments.references import new_reference
+from apps.payments.services.accounts import ShownAccount, save_account
 from apps.payments.services.attempts import record_charge
 from apps.payments.services.balances import CACHE_SECONDS, balance_key
 from apps.payments.services.payments import start_payment
@@ -21,6 +22,8 @@ from core.tenancy import tenant_scope, tenant_transaction
 from services.payments.base import ChargeResult, ChargeStatus
 from tests.factories.accounts import Member
 from tests.fakes import GenerousScriptedGateway, scripted_gateway
+
+CREDENTIALS = {"client_id": "IDown", "api_key": "SKown", "checksum_key": "CHKown"}
 
 
 def a_wish_to_pay(**changes: Any) -> dict[str, Any]:
@@ -47,6 +50,12 @@ def make_payment(member: Member, **changes: Any) -> Payment:
     wish: dict[str, Any] = {"money": Money(500_000, "TZS"), "phone": "+255712345678", "gateway": "clickpesa"}
     with tenant_scope(member.tenant_id):
         return start_payment(actor_id=member.user.pk, **(wish | changes))
+
+
+def make_account(member: Member, gateway: str = "clickpesa", **credentials: str) -> ShownAccount:
+    """An account of `member`'s tenant at a gateway, by default with callbacks that are signed."""
+    with tenant_scope(member.tenant_id):
+        return save_account(actor_id=member.user.pk, gateway=gateway, credentials=credentials or CREDENTIALS)
 
 
 def only_attempt(payment: Payment) -> Attempt:

@@ -37,7 +37,7 @@ def read_balances(*, gateway: str) -> list[Money]:
     known = _recall(key)
     if known is None:
         try:
-            known = [(each.amount, each.currency) for each in account.gateway.balances()]
+            known = [(each.amount, each.currency) for each in account.call(lambda gateway: gateway.balances())]
         except GatewayRefused as refusal:
             logger.error("gateway refused to tell its balance", extra={"gateway": gateway, "reason": refusal.reason})
             raise GatewayUnavailable from None

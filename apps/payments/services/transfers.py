@@ -26,6 +26,7 @@ from apps.payments.models.payments import Observation
 from apps.payments.models.transfers import Payout, Refund
 from apps.payments.schedule import jittered, next_wait
 from apps.payments.services.accounts import open_account
+from apps.payments.services.breaker import GatewayResting
 from apps.payments.transfers import ENDED, SHOWN, Heard, ShownStatus, TransferStatus, derive_transfer
 from core.crash import crash_point
 from core.exceptions import Conflict, RuleViolated
@@ -114,8 +115,10 @@ def submit_transfer(desk: Desk[T], transfer_id: UUID) -> None:
     refusal, result = "", TransferResult(status=base.TransferStatus.UNKNOWN)
     crash_point("submitting_committed")
     try:
-        gateway = open_account(transfer.gateway, transfer.account_id).gateway
-        result = desk.send(gateway, transfer) if is_first else _find_out(desk, gateway, transfer)
+        account = open_account(transfer.gateway, transfer.account_id)
+        result = account.call(
+            lambda gateway: desk.send(gateway, transfer) if is_first else _find_out(desk, gateway, transfer)
+        )
     except GatewayUnavailable as away:
         if is_first:
             _try_later(desk, transfer_id, away)
@@ -162,12 +165,12 @@ def ask_transfer(desk: Desk[T], transfer_id: UUID) -> None:
     transfer: T = desk.get(transfer_id)
     if transfer.own_mark in {TransferStatus.QUEUED, TransferStatus.MANUAL}:
         return  # nothing was sent
-    gateway = open_account(transfer.gateway, transfer.account_id).gateway
+    account = open_account(transfer.gateway, transfer.account_id)
     if transfer.status == TransferStatus.UNKNOWN:
-        result = _find_out(desk, gateway, transfer)
-    elif desk.can_ask(gateway):
+        result = account.call(lambda gateway: _find_out(desk, gateway, transfer))
+    elif desk.can_ask(account.gateway):
         try:
-            result = desk.ask(gateway, transfer)
+            result = account.call(lambda gateway: desk.ask(gateway, transfer))
         except TransferNotFound:
             return
     else:
@@ -185,6 +188,8 @@ def poll_transfer(desk: Desk[T], transfer_id: UUID, poll: int) -> None:
         return
     try:
         ask_transfer(desk, transfer_id)
+    except GatewayResting:
+        raise  # the same question again, once the gateway is asked anything at all
     except (GatewayUnavailable, OutcomeUnknown, GatewayRefused, RuleViolated) as silence:
         logger.warning("no answer to a status query", extra={"gateway": transfer.gateway, "error": str(silence)})
     _plan_next_poll(desk, transfer_id, poll)

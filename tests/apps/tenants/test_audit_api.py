@@ -212,6 +212,7 @@ def test_only_what_happens_to_tenants_can_be_asked_for():
         "invitation",
         "refund",
         "payout",
+        "gateway_account",
     }
 
 
