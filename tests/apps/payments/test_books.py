@@ -157,7 +157,7 @@ def test_a_later_smaller_report_does_not_undo_what_was_promised_back(in_tenant):
 @pytest.mark.invariant("I9")
 def test_random_news_through_the_database_ends_the_same_in_any_order(in_tenant, figure, record_figure):
     """The smaller half of I9: rows, sums and history. The pure rules are in test_derivation."""
-    chance, orders = random.Random(9), figure(quick=6, full=400)
+    chance, orders = random.Random(9), figure(quick=6, full=150)
     news = [PENDING, OPEN_PAGE, DECLINED, PAID, NAMELESS, SOME_BACK, paid(450_000), paid(700, "USD")]
     settled_then_not = 0
 

@@ -122,12 +122,10 @@ def test_without_news_the_answer_comes_after_the_time_asked_for(in_tenant):
     client, payment = in_tenant.client(), make_payment(in_tenant, gateway="scripted")
     tag = get(client, payment).headers["ETag"]
 
-    response, took = timed(client, payment, wait=1)
-    known, took_too = timed(client, payment, tag, wait=1)
+    response, took = timed(client, payment, tag, wait=1)
 
-    assert (response.status_code, known.status_code) == (200, 304)
+    assert response.status_code == 304
     assert 0.9 < took < 3
-    assert 0.9 < took_too < 3
 
 
 @pytest.mark.parametrize("query", [{"wait": 21}, {"wait": -1}, {"wait": "long"}, {"status": "great"}, {"wiat": 5}])
@@ -191,8 +189,8 @@ def test_whoever_waits_holds_no_connection_and_no_transaction():
     payment = make_payment(member, gateway="scripted")
     connection.close()
     before = _sessions()
-    thread = waiter(member, payment, found, wait=2)
-    time.sleep(0.6)
+    thread = waiter(member, payment, found, wait=1)
+    time.sleep(0.4)
 
     during = _sessions()
     thread.join(timeout=10)
