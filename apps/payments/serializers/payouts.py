@@ -10,36 +10,10 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.payments.models.transfers import Payout
+from apps.payments.serializers.fields import MetadataField
 from apps.payments.transfers import ShownStatus
 from core.phones import PhoneField
 from core.serializers import FilterInput, InputSerializer, MoneyField, MoneyInput, StrictCharField
-
-MAX_NOTES = 20
-
-
-@extend_schema_field(
-    {
-        "type": "object",
-        "additionalProperties": {"type": "string", "maxLength": 500},
-        "propertyNames": {"minLength": 1, "maxLength": 40},
-        "maxProperties": MAX_NOTES,
-    }
-)
-class NotesField(serializers.DictField):
-    """The caller's own notes: at most 20 texts by name. Stored and given back, never looked at."""
-
-    child = StrictCharField(max_length=500, allow_blank=True)
-    default_error_messages = {
-        "not_a_dict": _("An object with texts is needed here."),
-        "empty": _("This may not be empty."),
-        "too_many": _("At most 20 texts, with names of 1 to 40 characters."),
-    }
-
-    def to_internal_value(self, data: Any) -> Any:
-        value = super().to_internal_value(data)
-        if len(value) > MAX_NOTES or any(not 1 <= len(name) <= 40 for name in value):
-            self.fail("too_many")
-        return value
 
 
 class BankAccountInput(InputSerializer):
@@ -72,7 +46,7 @@ class RequestPayoutInput(InputSerializer):
         allow_blank=True,
         help_text="Your own name for it. Unique among your payouts, for ever.",
     )
-    metadata = NotesField(required=False, help_text="Your own notes, given back as they are.")
+    metadata = MetadataField(required=False, help_text="Your own notes, given back as they are.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if ("phone" in attrs) == ("bank" in attrs):
@@ -99,7 +73,7 @@ class PayoutOutput(serializers.ModelSerializer[Payout]):
     amount = MoneyField(source="money")
     phone = serializers.CharField(read_only=True, help_text="Empty for a bank account.")
     bank = serializers.SerializerMethodField(help_text="Null for a phone.")
-    metadata = NotesField(read_only=True)
+    metadata = MetadataField(read_only=True)
     requested_by = serializers.UUIDField(source="requested_by_id", read_only=True)
     refusal = serializers.CharField(read_only=True, help_text="A word for why it failed; empty otherwise.")
 

@@ -47,7 +47,7 @@ def read_balances(*, gateway: str) -> list[Money]:
 
 def balance_key(gateway: str, account: str) -> str:
     """Where the answer of an account is kept."""
-    return f"balance:{current_tenant_id()}:{gateway}:{account}"
+    return f"{current_tenant_id()}:balance:{gateway}:{account}"
 
 
 def _recall(key: str) -> list[tuple[int, str]] | None:

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from apps.payments.derivation import AttemptStatus, Seen, derive_attempt, derive_payment
+from apps.payments.derivation import derive_payment
 from apps.payments.history import is_intact
 from apps.payments.models.ledger import LedgerLine
 from apps.payments.models.payments import Attempt, Observation, Payment, PaymentEvent
 from apps.payments.models.transfers import Payout, Refund
+from apps.payments.services.progress import view_of
 from apps.payments.transfers import RELEASED, SENT, Heard, TransferStatus, derive_transfer
 from apps.tenants.selectors.tenants import list_all_tenant_ids
 from core.money import Money
@@ -129,20 +130,18 @@ def _faults_of_attempts(payment: Payment, lines: list[LedgerLine]) -> Iterator[s
     """Whether statuses follow from observations, and each capture's lines from the amounts that were reported."""
     views = []
     for attempt in Attempt.objects.filter(payment=payment).prefetch_related("observations").order_by("pk"):
-        seen = [
-            Seen(AttemptStatus(each.status), each.money, is_own=each.source == Observation.Source.SYSTEM)
-            for each in attempt.observations.all()
-        ]
-        view = derive_attempt(AttemptStatus(attempt.own_mark), seen, number=attempt.number)
+        view = view_of(attempt)
         views.append(view)
         if attempt.status != view.status:
             yield f"attempt {attempt.number} says {attempt.status}, its observations say {view.status}"
         captures = [line for line in lines if line.attempt_id == attempt.pk and line.kind in _CAPTURES]
-        captured = Money(sum(line.amount for line in captures), captures[0].currency) if captures else None
-        if captured is not None and captured not in view.paid:
-            yield f"attempt {attempt.number} has captured {captured.display}, which nobody reported"
-        if captured is None and view.is_good(payment.money):
-            yield f"attempt {attempt.number} is settled and has no line of the ledger"
+        sums = Counter[str]()
+        for line in captures:
+            sums[line.currency] += line.amount
+        stored = {Money(amount, currency).display for currency, amount in sums.items() if amount}
+        worth = view.worth(payment.money)
+        if stored != ({worth.display} if worth else set()):
+            yield f"attempt {attempt.number} has lines of {sorted(stored)}, its observations say {worth}"
     is_cancel_asked = payment.cancel_asked_at is not None
     outcome = derive_payment(payment.money, views, is_cancel_asked=is_cancel_asked, decision=payment.review_decision)
     if payment.status != outcome.status:

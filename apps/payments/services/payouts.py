@@ -138,7 +138,7 @@ def request_payout(
     name: str = "",
     narration: str = "",
     client_reference: str = "",
-    metadata: Mapping[str, str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
 ) -> Payout:
     """Record the wish to send `money` to `phone`, or to `bank` (a `BankAccount`'s fields).
 

@@ -11,7 +11,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Sum
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.payments.models.accounts import GatewayAccount, GatewayReference
@@ -21,8 +20,8 @@ from apps.payments.models.transfers import Refund
 from apps.payments.references import new_reference
 from apps.payments.selectors.refunds import get_refund
 from apps.payments.services.accounts import Account, open_account
-from apps.payments.services.history import append_event
 from apps.payments.services.ledger import record_line
+from apps.payments.services.progress import advance_payment
 from apps.payments.services.references import remember_reference
 from apps.payments.services.transfers import (
     Desk,
@@ -130,7 +129,7 @@ class _RefundDesk(Desk[Refund]):
             _write_line(Kind.REFUND, -transfer.money.amount, transfer)
         if transfer.status == TransferStatus.RETURNED:
             _write_line(Kind.RETURN, transfer.money.amount, transfer)
-        _count_refunds(transfer.payment)
+        _reserve(transfer.payment)
         _tell(transfer, kind="refund_observed", cause=cause, actor=actor)
 
 
@@ -172,7 +171,7 @@ def request_refund(
         refund.own_mark = refund.status = TransferStatus.MANUAL
     refund.save()
     remember_reference(account, reference, kind=GatewayReference.Kind.REFUND, subject_id=refund.pk)
-    _count_refunds(payment)
+    _reserve(payment)
     _tell(refund, kind="refund_requested", cause=f"attempt {chosen.number}", actor=str(actor_id))
     told = {"payment": str(payment.pk), "amount": money.display, "reason": reason, "is_manual": _is_manual(refund)}
     record(Action.REFUND_REQUESTED, actor=actor_id, target=refund, tenant_id=current_tenant_id(), data=told)
@@ -307,24 +306,17 @@ def _write_line(kind: str, amount: int, refund: Refund) -> None:
     )
 
 
-def _count_refunds(payment: Payment) -> None:
-    """`refunded` and `refund_reserved` of a payment that the caller holds locked, from lines and refunds."""
-    kinds = [Kind.REFUND, Kind.FOREIGN_REFUND, Kind.RETURN]
-    lines = LedgerLine.objects.filter(payment=payment, currency=payment.currency, kind__in=kinds)
+def _reserve(payment: Payment) -> None:
+    """Set `refund_reserved` of a payment that the caller holds locked, and then advances."""
     live = Refund.objects.filter(payment=payment).exclude(status__in=RELEASED)
-    payment.refunded = -(lines.aggregate(total=Sum("amount"))["total"] or 0)
     # A refund that was called failed, then was found to have gone out after its replacement: the database's rule may
     # not stand in the way of writing down what happened.
     payment.refund_reserved = min(live.aggregate(total=Sum("amount"))["total"] or 0, payment.captured)
-    payment.save(update_fields=["refunded", "refund_reserved", "updated_at"])
 
 
 def _tell(refund: Refund, *, kind: str, cause: str, actor: str) -> None:
-    """A line in the history of the payment, whose own status does not change."""
-    payment = refund.payment
-    payment.version += 1
-    payment.save(update_fields=["version", "updated_at"])
+    """Let the payment's sums follow, with a line in its history; its status does not follow from refunds."""
     data: dict[str, Any] = {"refund": str(refund.pk), "amount": refund.amount, "status": str(refund.status)}
     if refund.anomalies:
         data["anomalies"] = refund.anomalies
-    append_event(payment, kind=kind, before=payment.status, cause=cause, actor=actor, at=timezone.now(), data=data)
+    advance_payment(refund.payment, kind=kind, cause=cause, actor=actor, data=data)

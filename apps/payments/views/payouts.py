@@ -22,6 +22,7 @@ from apps.tenants.permissions import (
 )
 from apps.tenants.services.api_keys import ApiKeyInvalid
 from apps.tenants.services.members import AdminsOnly
+from core.conditional import conditional_response
 from core.idempotency.decorator import idempotent
 from core.openapi import operation
 from core.pagination import paginated_response
@@ -122,11 +123,8 @@ class PayoutDetailView(APIView):
         message=_("Payout."),
         example=SENT_EXAMPLE,
         errors=READ_ERRORS,
+        is_conditional=True,
     )
     def get(self, request: Request, payout_id: UUID) -> Response:
-        payout = get_payout(payout_id=payout_id)
-        tag = f'"{payout.version}"'
-        told = {each.strip().removeprefix("W/") for each in request.headers.get("If-None-Match", "").split(",")}
-        if told & {tag, "*"}:
-            return Response(status=304, headers={"ETag": tag})
-        return success_response(PayoutOutput(payout).data, message=_("Payout."), headers={"ETag": tag})
+        data = PayoutOutput(get_payout(payout_id=payout_id)).data
+        return conditional_response(request, data, message=_("Payout."))

@@ -16,6 +16,7 @@ from apps.payments.models.accounts import GatewayReference
 from apps.payments.models.payments import Observation, Payment, PaymentEvent
 from apps.payments.models.transfers import Refund
 from apps.payments.services import transfers
+from apps.payments.services.attempts import record_charge
 from apps.payments.services.books import derive_totals_again
 from apps.payments.services.refunds import (
     NothingCaptured,
@@ -38,7 +39,14 @@ from core.outbox.models import OutboxEvent
 from core.outbox.relay import RetryLater
 from services.http import GatewayUnavailable, OutcomeUnknown
 from services.payments import base
-from services.payments.base import GatewayRefused, RefundNotSupported, TransferNotFound, TransferResult
+from services.payments.base import (
+    ChargeResult,
+    ChargeStatus,
+    GatewayRefused,
+    RefundNotSupported,
+    TransferNotFound,
+    TransferResult,
+)
 from tests.factories.accounts import Member
 from tests.factories.payments import count_of, lines_of, make_payment, make_refund, make_settled_payment, pay_again
 from tests.fakes import GenerousScriptedGateway, ScriptedGateway, scripted_gateway
@@ -145,6 +153,33 @@ def test_without_a_number_the_attempt_that_counts_comes_first_and_then_an_excess
 
     assert refund_of(in_tenant, payment, 400_000).attempt_id == payment.applied_attempt_id
     assert refund_of(in_tenant, payment, 400_000).attempt_id == second.pk
+
+
+def hear_of_foreign(payment: Payment, amount: int) -> None:
+    """The gateway says that so much of the payment went back in all, by whoever's wish."""
+    result = ChargeResult(status=ChargeStatus.PAID, money=ASKED, refunded=Money(amount, "TZS"))
+    record_charge(attempt_id=payment.applied_attempt_id, source="poll", result=result)
+
+
+def test_what_was_sent_back_at_the_gateway_is_not_there_to_be_refunded(payment, in_tenant):
+    hear_of_foreign(payment, 200_000)
+
+    assert columns_of(payment) == (500_000, 0, 200_000)
+    with pytest.raises(RefundExceedsCaptured):
+        refund_of(in_tenant, payment, 300_001)
+    assert refund_of(in_tenant, payment).amount == 300_000
+    assert derive_totals_again().differences == []
+
+
+def test_what_the_gateway_counts_as_refunded_is_ours_as_long_as_ours_is_not_failed(payment, in_tenant):
+    refund = refund_of(in_tenant, payment, 200_000)
+    hear_of_foreign(payment, 200_000)
+    assert columns_of(payment) == (500_000, 200_000, 0)
+
+    record_refund(refund_id=refund.pk, source="webhook", result=FAILED)
+
+    assert columns_of(payment) == (500_000, 0, 200_000)
+    assert payment.anomalies == ["refunded_elsewhere"]
 
 
 # --- Sending it ------------------------------------------------------------------------------------------------------

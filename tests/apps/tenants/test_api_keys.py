@@ -277,6 +277,8 @@ def test_the_schema_names_keys_where_they_open_and_nowhere_else(db):
         "payments_list",
         "payments_start",
         "payments_get",
+        "payments_cancel",
+        "payments_retry",
         "payments_refund",
         "payments_refunds_list",
         "refunds_list",
