@@ -14,6 +14,7 @@ from django.conf import settings as configured
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 
+from config.settings.payment_gateways import DEMO_POLAR_SECRET
 from core.boot import is_weak_key, refuse_weak_settings, weaknesses
 from tests.factories.tokens import ed_entry, hs_entry, ring, rs_entry
 
@@ -123,7 +124,7 @@ def test_an_option_that_may_be_empty_says_so_itself():
         ("PAYMENT_GATEWAYS.clickpesa.OPTIONS.base_url", "", "CLICKPESA_BASE_URL"),
         ("PAYMENT_GATEWAYS.clickpesa.CREDENTIALS.api_key", "demo-api-key", "CLICKPESA_API_KEY"),
         ("PAYMENT_GATEWAYS.clickpesa.CREDENTIALS.api_key", "", "CLICKPESA_API_KEY"),
-        ("PAYMENT_GATEWAYS.polar.CREDENTIALS.webhook_secret", "demo-polar-webhook-secret", "POLAR_WEBHOOK_SECRET"),
+        ("PAYMENT_GATEWAYS.polar.CREDENTIALS.webhook_secret", DEMO_POLAR_SECRET, "POLAR_WEBHOOK_SECRET"),
         ("PAYMENT_GATEWAYS.polar.CREDENTIALS.product_id", "", "POLAR_PRODUCT_ID"),
         ("SMS_GATEWAYS.beem.OPTIONS.sender", "", "BEEM_SENDER"),
         ("PAYMENT_GATEWAYS.clickpesa.CALLBACK_TOKEN", "", "CLICKPESA_CALLBACK_TOKEN"),
