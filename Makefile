@@ -48,11 +48,13 @@ format: setup-dev ## rewrite the Python files in the house style
 messages: setup-dev ## bring the translations in locale/ in step with the code, and compile them
 	@$(BIN)/python -m tools.messages extract compile
 
-docs: setup-dev ## write the error catalogue and the schema from the code (docs/errors.md, docs/openapi.yaml)
+docs: setup-dev ## write what is generated from the code: errors, schema, table of gateways
 	@DATABASE_URL=sqlite://:memory: $(BIN)/python manage.py build_docs
+	@ENV_FILE= DATABASE_URL=sqlite://:memory: $(BIN)/python -m tools.gateway_table
 
-docs-check: setup-dev ## are the error catalogue and the schema those of the code?
+docs-check: setup-dev ## is what is generated from the code up to date?
 	@DATABASE_URL=sqlite://:memory: $(BIN)/python manage.py build_docs --check
+	@ENV_FILE= DATABASE_URL=sqlite://:memory: $(BIN)/python -m tools.gateway_table --check
 
 scaffold: setup-dev ## start a new part that runs, from templates (KIND=gateway NAME=azam_pay; ARGS=--dry-run to look)
 	@DATABASE_URL=sqlite://:memory: $(BIN)/python manage.py scaffold "$(KIND)" "$(NAME)" $(ARGS)
