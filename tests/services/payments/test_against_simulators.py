@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -602,8 +603,7 @@ def test_a_refund_whose_answer_is_lost_is_an_unknown_outcome_and_never_made_twic
 
     assert answers == dict.fromkeys(faults, OutcomeUnknown)
     for fault, wish in wishes.items():
-        refund = TransferId(reference=wish.reference, charge=wish.charge)
-        found = raised(lambda refund=refund: gateway.query_refund(refund))
+        found = raised(partial(gateway.query_refund, TransferId(reference=wish.reference, charge=wish.charge)))
         assert (found is TransferNotFound) == (fault in BEFORE), fault
         assert stage.sent(code, wish.reference) == int(fault in AFTER), fault
 
