@@ -48,7 +48,15 @@ from services.payments.base import (
     TransferResult,
 )
 from tests.factories.accounts import Member
-from tests.factories.payments import count_of, lines_of, make_payment, make_refund, make_settled_payment, pay_again
+from tests.factories.payments import (
+    count_of,
+    lines_of,
+    make_payment,
+    make_refund,
+    make_settled_payment,
+    only_attempt,
+    pay_again,
+)
 from tests.fakes import GenerousScriptedGateway, ScriptedGateway, scripted_gateway
 from tests.outbox import work_off_outbox
 
@@ -158,7 +166,7 @@ def test_without_a_number_the_attempt_that_counts_comes_first_and_then_an_excess
 def hear_of_foreign(payment: Payment, amount: int) -> None:
     """The gateway says that so much of the payment went back in all, by whoever's wish."""
     result = ChargeResult(status=ChargeStatus.PAID, money=ASKED, refunded=Money(amount, "TZS"))
-    record_charge(attempt_id=payment.applied_attempt_id, source="poll", result=result)
+    record_charge(attempt_id=only_attempt(payment).pk, source="poll", result=result)
 
 
 def test_what_was_sent_back_at_the_gateway_is_not_there_to_be_refunded(payment, in_tenant):
