@@ -20,7 +20,7 @@ from apps.payments.models.payments import Attempt, Observation, Payment
 from apps.payments.schedule import jittered, next_wait
 from apps.payments.selectors.payments import get_attempt
 from apps.payments.services.accounts import Account, callback_url_of, open_account
-from apps.payments.services.breaker import GatewayResting, Permit, admit
+from apps.payments.services.breaker import GatewayAway, GatewayResting, Permit, admit
 from apps.payments.services.progress import (
     advance_payment,
     apply_cancel_wish,
@@ -56,6 +56,9 @@ MAX_CHECKOUT_URL = 2_000
 # A page that dies before the customer has read it helps nobody.
 SHORTEST_LIFETIME = timedelta(minutes=1)
 
+# Between two tries to send a charge to a gateway that cannot be reached.
+LONGEST_PAUSE = timedelta(minutes=1)
+
 OBSERVED = {
     ChargeStatus.PENDING: AttemptStatus.PENDING,
     ChargeStatus.REQUIRES_ACTION: AttemptStatus.REQUIRES_ACTION,
@@ -90,11 +93,17 @@ def submit_attempt(*, attempt_id: UUID) -> None:
 
     `begin_submission` commits the word *submitting* before the wire is touched. Whoever finds that word later (a crash,
     a second delivery) asks the gateway what happened; nobody charges on a guess. No transaction is open during the
-    call, so a slow provider holds no lock.
+    call, so a slow provider holds no lock. `GatewayAway` when nothing was sent: the payment's expiry ends that, not the
+    outbox's count of failures.
     """
     submission = begin_submission(attempt_id=attempt_id)
-    if submission is not None:
+    if submission is None:
+        return
+    try:
         end_submission(submission, submission.call)
+    except GatewayUnavailable as away:
+        waited = timezone.now() - submission.attempt.created_at
+        raise GatewayAway(min(waited / 2, LONGEST_PAUSE)) from away
 
 
 def begin_submission(*, attempt_id: UUID) -> Submission | None:

@@ -35,13 +35,17 @@ UNTOLD: Final = 5
 _Key = tuple[str, UUID]
 
 
-class GatewayResting(RetryLater, GatewayUnavailable):
-    """Nothing was sent: the gateway has not answered lately and is left alone. The outbox delivers again afterwards."""
+class GatewayAway(RetryLater, GatewayUnavailable):
+    """Nothing was sent. The outbox delivers again after `delay`, and does not count it as a failure."""
 
     def __init__(self, delay: timedelta) -> None:
         super().__init__(max(delay, timedelta(seconds=1)))
         self.message = GatewayUnavailable.message  # for people; what `RetryLater` says is for the log
         self.retry_after = int(self.delay.total_seconds()) + 1
+
+
+class GatewayResting(GatewayAway):
+    """The gateway has not answered lately and is left alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,11 +231,15 @@ def test_what_can_be_confirmed_later_needs_no_person(in_tenant, settings):
     assert (found.status, found.anomalies) == ("settled", [])
 
 
-def test_a_hint_is_no_news(in_tenant):
-    with pytest.raises(ValueError, match="hint"):
-        hear(start(in_tenant), PAID, trust=Trust.HINT)
+def test_a_hint_settles_nothing_but_a_payment_in_it_is_a_claim_for_a_person(in_tenant):
+    payment = start(in_tenant)
 
+    hear(payment, DECLINED, trust=Trust.HINT)
     assert not Observation.objects.exists()
+
+    hear(payment, PAID, trust=Trust.HINT)
+    payment.refresh_from_db()
+    assert (payment.status, payment.captured) == ("review", 0)
 
 
 # --- People decide ---------------------------------------------------------------------------------------------------

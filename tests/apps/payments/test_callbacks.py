@@ -19,7 +19,7 @@ from core.outbox.relay import RetryLater
 from core.tenancy import outside_tenants
 from services.payments.base import ChargeResult, ChargeStatus, GatewayEvent
 from services.payments.providers.clickpesa_checksum import canonical_checksum
-from tests.factories.payments import make_payment, only_attempt
+from tests.factories.payments import make_payment, make_payout, only_attempt
 from tests.fakes import scripted_gateway
 
 pytestmark = pytest.mark.django_db
@@ -169,8 +169,19 @@ def test_an_unknown_reference_waits_for_its_owner_and_becomes_an_orphan_after_a_
     assert difference.theirs["delivery_id"] == str(row.pk)
 
 
-def test_news_about_a_payout_is_acknowledged_and_leads_nowhere(client):
-    body = signed({"event": "PAYOUT REVERSED", "data": {"id": "P", "orderReference": "X", "status": "REVERSED"}})
+def test_news_about_a_payout_reaches_it(client, in_tenant):
+    payout = make_payout(in_tenant, gateway="clickpesa")
+    told = {"id": "P", "orderReference": payout.reference, "status": "REVERSED"}
+
+    assert send(client, signed({"event": "PAYOUT REVERSED", "data": told})).status_code == 200
+    process(InboxDelivery.objects.get())
+
+    payout.refresh_from_db()
+    assert (InboxDelivery.objects.get().outcome, payout.status) == ("recorded", "returned")
+
+
+def test_a_deposit_is_acknowledged_and_leads_nowhere(client):
+    body = signed({"event": "DEPOSIT RECEIVED", "data": {"id": "P", "orderReference": "X", "status": "SUCCESS"}})
 
     assert send(client, body).status_code == 200
     process(InboxDelivery.objects.get())

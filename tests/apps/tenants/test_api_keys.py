@@ -288,6 +288,7 @@ def test_the_schema_names_keys_where_they_open_and_nowhere_else(db):
         "payouts_get",
         "payments_ledger",
         "payments_totals",
+        "gateways_list",
     }
     assert schema["components"]["securitySchemes"]["apiKey"]["name"] == "Authorization"
 
