@@ -17,6 +17,7 @@ RUN SECRET_KEY="$(/opt/venv/bin/python -c 'import secrets; print(secrets.token_u
     DJANGO_SETTINGS_MODULE=config.settings.prod \
     ALLOWED_HOSTS=build.invalid \
     FRONTEND_URL=https://build.invalid \
+    PUBLIC_URL=https://build.invalid \
     DATABASE_URL=postgres://build:build@build.invalid/build \
     REDIS_URL=rediss://build.invalid:6379/0 \
     EMAIL_URL=smtp+tls://build:build@build.invalid:587 \

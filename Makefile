@@ -5,6 +5,8 @@ PORT ?= 8000
 WEB_WORKERS ?= 1
 BASE_URL ?= http://127.0.0.1:$(PORT)
 ARGS ?=
+KIND ?=
+NAME ?=
 # Processes of the test suite: one more than it has processors to itself, because some mostly wait. 0 runs it in one,
 # which starts faster for a few tests.
 TEST_WORKERS ?= 3
@@ -17,7 +19,7 @@ export UV_PYTHON_DOWNLOADS ?= never
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test invariants demo lint format messages docs docs-check image-check lock clean setup-local setup-dev
+.PHONY: help run test invariants demo lint format messages docs docs-check scaffold image-check lock clean setup-local setup-dev
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,11 +48,16 @@ format: setup-dev ## rewrite the Python files in the house style
 messages: setup-dev ## bring the translations in locale/ in step with the code, and compile them
 	@$(BIN)/python -m tools.messages extract compile
 
-docs: setup-dev ## write the error catalogue and the schema from the code (docs/errors.md, docs/openapi.yaml)
+docs: setup-dev ## write what is generated from the code: errors, schema, table of gateways
 	@DATABASE_URL=sqlite://:memory: $(BIN)/python manage.py build_docs
+	@ENV_FILE= DATABASE_URL=sqlite://:memory: $(BIN)/python -m tools.gateway_table
 
-docs-check: setup-dev ## are the error catalogue and the schema those of the code?
+docs-check: setup-dev ## is what is generated from the code up to date?
 	@DATABASE_URL=sqlite://:memory: $(BIN)/python manage.py build_docs --check
+	@ENV_FILE= DATABASE_URL=sqlite://:memory: $(BIN)/python -m tools.gateway_table --check
+
+scaffold: setup-dev ## start a new part that runs, from templates (KIND=gateway NAME=azam_pay; ARGS=--dry-run to look)
+	@DATABASE_URL=sqlite://:memory: $(BIN)/python manage.py scaffold "$(KIND)" "$(NAME)" $(ARGS)
 
 image-check: ## build the image and ask it for its health (needs buildah; skips without)
 	@exec tools/image-check.sh

@@ -19,12 +19,23 @@ from apps.accounts.tasks import (
     tell_social_linked_task,
     tell_social_unlinked_task,
 )
-from apps.messaging.tasks import resolve_uncertain_task, send_message_task, send_receipt_task
+from apps.messaging.tasks import (
+    resolve_uncertain_task,
+    send_message_task,
+    send_receipt_task,
+    send_refund_notice_task,
+)
 from apps.payments.tasks import (
     expire_payment_task,
     poll_attempt_task,
+    poll_payout_task,
+    poll_refund_task,
     process_callback_task,
+    recheck_attempt_task,
+    run_reconciliation_task,
     submit_attempt_task,
+    submit_payout_task,
+    submit_refund_task,
     withdraw_attempt_task,
 )
 
@@ -49,6 +60,19 @@ SUBSCRIBERS: Mapping[str, Sequence[Callable[..., None]]] = {
     "payment.anomaly": [],
     "attempt.poll_due": [poll_attempt_task],
     "attempt.cancel_due": [withdraw_attempt_task],
+    "refund.requested": [submit_refund_task],
+    "refund.poll_due": [poll_refund_task],
+    "refund.succeeded": [send_refund_notice_task],
+    # Nobody listens yet: these are for whoever is told from outside.
+    "refund.failed": [],
+    "refund.returned": [],
+    "payout.requested": [submit_payout_task],
+    "payout.poll_due": [poll_payout_task],
+    "payout.succeeded": [],
+    "payout.failed": [],
+    "payout.returned": [],
+    "attempt.recheck_due": [recheck_attempt_task],
+    "reconciliation.due": [run_reconciliation_task],
     "gateway.callback_received": [process_callback_task],
     "message.queued": [send_message_task],
     "message.uncertain": [resolve_uncertain_task],

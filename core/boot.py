@@ -16,6 +16,8 @@ MIN_KEY_LENGTH = 32
 MIN_DISTINCT_CHARACTERS = 10
 _WEAK = "missing or weak; set it to the output of: openssl rand -base64 48"
 MIN_CALLBACK_TOKEN_LENGTH = 22  # 128 bits in URL-safe base64
+# The second as keys of webhooks are written: base64 of faraja-demo-.
+DEMO_BEGINNINGS = ("demo-", "whsec_ZmFyYWphLWRlbW8t")
 APP_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 BROWSER_SCHEMES = frozenset(
     {"http", "https", "javascript", "data", "vbscript", "file", "blob", "about", "ftp", "ws", "wss"}
@@ -35,6 +37,9 @@ def weaknesses(settings: Mapping[str, Any]) -> Iterator[str]:
         yield "DEBUG is on; remove it."
     if is_weak_key(settings["SECRET_KEY"]):
         yield f"SECRET_KEY is {_WEAK}"
+    for place, key in enumerate(settings.get("SECRET_KEY_FALLBACKS", ()), start=1):
+        if is_weak_key(key):
+            yield f"SECRET_KEY_FALLBACKS holds a weak key in place {place}; remove it."
     yield from _ring_weaknesses(settings)
     yield from _sealing_weaknesses(settings)
     if not settings["ALLOWED_HOSTS"] or any("*" in host or host.startswith(".") for host in settings["ALLOWED_HOSTS"]):
@@ -45,6 +50,8 @@ def weaknesses(settings: Mapping[str, Any]) -> Iterator[str]:
         yield "EMAIL_URL is missing; e-mail would go nowhere."
     if not settings["FRONTEND_URL"].startswith("https://"):
         yield "FRONTEND_URL must be the https address of the web frontend; links in e-mails lead there."
+    if not settings["PUBLIC_URL"].startswith("https://"):
+        yield "PUBLIC_URL must be the https address of this API; payment gateways are told to report there."
     if "*" in settings["CORS_ALLOWED_ORIGINS"] or settings.get("CORS_ALLOW_ALL_ORIGINS"):
         yield "CORS_ALLOWED_ORIGINS must name origins, without wildcards."
     if settings.get("CRASH_POINTS_ENABLED") or os.environ.get("CRASH_AT"):
@@ -104,7 +111,7 @@ def _option_weaknesses(code: str, config: Mapping[str, Any]) -> Iterator[str]:
         if name.endswith("url"):
             if urlsplit(value).scheme != "https":
                 yield f"{variable} must be an https address; a simulator's is for development."
-        elif any(isinstance(each, str) and each.startswith("demo-") for each in _listed(value)):
+        elif any(isinstance(each, str) and each.startswith(DEMO_BEGINNINGS) for each in _listed(value)):
             yield f"{variable} is a demo credential."
         elif value in ("", []) and name not in config.get("OPTIONAL", ()):
             yield f"{variable} is empty."

@@ -14,7 +14,19 @@ from django.conf import settings
 
 def derive(purpose: str, told: bytes) -> bytes:
     """32 bytes that follow from `told` and the server's key; `purpose` keeps one kind of secret apart from another."""
-    key = hashlib.sha256(f"{purpose}:".encode() + settings.SECRET_KEY.encode()).digest()
+    return _derive(settings.SECRET_KEY, purpose, told)
+
+
+def derive_each(purpose: str, told: bytes) -> list[bytes]:
+    """The same under the present key, and then under each of `SECRET_KEY_FALLBACKS`.
+
+    For what others keep for longer than a key lives.
+    """
+    return [_derive(key, purpose, told) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
+
+
+def _derive(secret: str, purpose: str, told: bytes) -> bytes:
+    key = hashlib.sha256(f"{purpose}:".encode() + secret.encode()).digest()
     return hmac.new(key, told, hashlib.sha256).digest()
 
 

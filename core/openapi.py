@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 import orjson
@@ -81,6 +82,15 @@ def _told(error: AnyError) -> dict[str, Any]:
     return {"status": status_of(error), "example": refusal_example(error)}
 
 
+@cache
+def _page_of(rows: type[serializers.BaseSerializer[Any]]) -> Any:
+    """A page of such rows: one component of the schema, however many lists have it."""
+    return inline_serializer(
+        name=f"{rows.__name__.removesuffix('Output')}Page",
+        fields={"results": rows(many=True), "pagination": PaginationOutput()},
+    )
+
+
 def operation(
     *,
     id: str,
@@ -105,10 +115,7 @@ def operation(
     Refusals that follow from the kind of operation (401, 404, 413, ...) are added by `wrap_in_envelope`.
     """
     if is_page:
-        response = inline_serializer(
-            name=f"{response.__name__.removesuffix('Output')}Page",
-            fields={"results": response(many=True), "pagination": PaginationOutput()},
-        )
+        response = _page_of(response)
         parameters = [*parameters, *PAGE_PARAMETERS]
         example = {
             "results": [example],

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from hypothesis import settings as hypothesis_settings
 from rest_framework.test import APIClient
 
 from core.append_only import removal_allowed
@@ -16,7 +17,11 @@ from tests.e2e.kits import kit, postgresql_kit, sqlite_kit  # noqa: F401  fixtur
 from tests.factories.accounts import Member, make_member
 from tests.limits import PATIENT, redis_may_take
 
-pytest_plugins = ["tests.figures", "tests.schedule"]
+pytest_plugins = ["tests.figures", "tests.schedule", "tests.wire_spy"]
+
+# A computer that is busy with other tests is slow, not wrong.
+hypothesis_settings.register_profile("suite", deadline=None)
+hypothesis_settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.test import override_settings
 
+from core.money import Money
 from services.http import Delivery
 from services.payments.base import (
     Capability,
@@ -18,7 +20,12 @@ from services.payments.base import (
     ChargeResult,
     Credential,
     GatewayEvent,
+    ListedCharge,
     PaymentGateway,
+    PayoutRequest,
+    RefundRequest,
+    TransferId,
+    TransferResult,
     Trust,
 )
 from services.payments.registry import get_gateway
@@ -41,6 +48,11 @@ class ScriptedGateway(PaymentGateway):
         self.queries: list[Any] = []
         self.cancels: list[Any] = []
         self.requests: list[ChargeRequest] = []
+        self.refunds: list[Any] = []
+        self.refund_queries: list[Any] = []
+        self.payouts: list[Any] = []
+        self.payout_queries: list[Any] = []
+        self.account: list[Any] = []
         self.calls: list[tuple[str, str]] = []
         self.events: list[GatewayEvent] = []
 
@@ -53,26 +65,48 @@ class ScriptedGateway(PaymentGateway):
 
     def charge(self, request: ChargeRequest) -> ChargeResult:
         self.requests.append(request)
-        return self._answer("charge", request.reference, self.charges)
+        answer: ChargeResult = self._answer("charge", request.reference, self.charges)
+        return answer
 
     def query(self, charge: ChargeId) -> ChargeResult:
-        return self._answer("query", charge.reference, self.queries)
+        answer: ChargeResult = self._answer("query", charge.reference, self.queries)
+        return answer
 
     def cancel(self, charge: ChargeId) -> ChargeResult:
-        return self._answer("cancel", charge.reference, self.cancels)
+        answer: ChargeResult = self._answer("cancel", charge.reference, self.cancels)
+        return answer
+
+    def refund(self, request: RefundRequest) -> TransferResult:
+        answer: TransferResult = self._answer("refund", request.reference, self.refunds)
+        return answer
+
+    def query_refund(self, refund: TransferId) -> TransferResult:
+        answer: TransferResult = self._answer("query_refund", refund.reference, self.refund_queries)
+        return answer
+
+    def payout(self, request: PayoutRequest) -> TransferResult:
+        answer: TransferResult = self._answer("payout", request.reference, self.payouts)
+        return answer
+
+    def query_payout(self, payout: TransferId) -> TransferResult:
+        answer: TransferResult = self._answer("query_payout", payout.reference, self.payout_queries)
+        return answer
+
+    def balances(self) -> list[Money]:
+        answer: list[Money] = self._answer("balances", "", self.account)
+        return answer
 
     def probe(self) -> None:
         pass
 
-    def _answer(self, call: str, reference: str, script: list[Any]) -> ChargeResult:
+    def _answer(self, call: str, reference: str, script: list[Any]) -> Any:
         self.calls.append((call, reference))
         answer = script.pop(0)
         if callable(answer):
             answer = answer()
         if isinstance(answer, Exception):
             raise answer
-        result: ChargeResult = answer
-        return result
+        return answer
 
     def verify(self, delivery: Delivery) -> None:
         pass
@@ -90,7 +124,7 @@ class IdempotentScriptedGateway(ScriptedGateway):
 class PageScriptedGateway(ScriptedGateway):
     """The same, with pages beside pushes."""
 
-    capabilities: ClassVar[frozenset[Capability]] = ScriptedGateway.capabilities | {
+    capabilities: frozenset[Capability] = ScriptedGateway.capabilities | {
         Capability.CHECKOUT,
         Capability.CARD,
     }
@@ -99,13 +133,50 @@ class PageScriptedGateway(ScriptedGateway):
 class CancellableScriptedGateway(PageScriptedGateway):
     """The same, at a provider that can call a charge back."""
 
-    capabilities: ClassVar[frozenset[Capability]] = PageScriptedGateway.capabilities | {Capability.CANCEL}
+    capabilities: frozenset[Capability] = PageScriptedGateway.capabilities | {Capability.CANCEL}
 
 
 class SilentScriptedGateway(ScriptedGateway):
     """Pages only, and no questions: its callbacks are all that is ever heard."""
 
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.CHECKOUT})
+    capabilities: frozenset[Capability] = frozenset({Capability.CHECKOUT})
+
+
+class GenerousScriptedGateway(ScriptedGateway):
+    """The same, at a provider that also refunds, pays out and tells its balance."""
+
+    capabilities: frozenset[Capability] = ScriptedGateway.capabilities | {
+        Capability.REFUND,
+        Capability.PAYOUT_PHONE,
+        Capability.PAYOUT_BANK,
+        Capability.PAYOUT_QUERY,
+        Capability.BALANCE,
+    }
+
+
+class IdempotentPayoutGateway(GenerousScriptedGateway):
+    """The same, at a provider that pays once per reference, however often it is asked."""
+
+    capabilities: frozenset[Capability] = GenerousScriptedGateway.capabilities | {Capability.IDEMPOTENT_PAYOUT}
+
+
+class ListingGateway(ScriptedGateway):
+    """The same, at a provider that lists its charges: `listed`, as far as they are of the time that is asked for."""
+
+    capabilities: frozenset[Capability] = ScriptedGateway.capabilities | {Capability.LIST}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.listed: list[ListedCharge] = []
+        self.list_error: Exception | None = None
+
+    def list_charges(self, *, since: datetime, until: datetime) -> Iterator[ListedCharge]:
+        self.calls.append(("list", f"{since:%Y-%m-%dT%H:%M} {until:%Y-%m-%dT%H:%M}"))
+        if self.list_error is not None:
+            raise self.list_error
+        for line in self.listed:
+            if line.created_at is None or since <= line.created_at < until:
+                yield line
 
 
 @contextmanager

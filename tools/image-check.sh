@@ -27,6 +27,7 @@ echo "Starting the web."
 # buildah passes no signals on, so the one program it runs starts the server, asks, and stops it again.
 box run --user 10001 --env PORT="$port" --env HOST=127.0.0.1 --env ALLOWED_HOSTS=api.example.org \
     --env SECRET_KEY="$(secret)" --env JWT_SIGNING_KEY="$(secret)" --env FRONTEND_URL=https://app.example.org \
+    --env PUBLIC_URL=https://api.example.org \
     --env DATABASE_URL=postgres://check:check@check.invalid/check --env REDIS_URL=rediss://check.invalid:6379/0 \
     --env EMAIL_URL=smtp+tls://check:check@check.invalid:587 "$container" /bin/sh -c '
         /app/docker/entrypoint.sh web >/tmp/log 2>&1 &

@@ -27,6 +27,7 @@ CLICKPESA_CALLBACK = "/api/v1/webhooks/clickpesa/demo-clickpesa-callback-token/"
 SOCIAL_CALLBACKS = "/api/v1/auth/social"
 BEEM_CALLBACK = "/api/v1/messaging/reports/beem/demo-beem-callback-token/"
 BEEM_PAY_CALLBACK = "/api/v1/webhooks/beem_pay/demo-beem-pay-callback-token/"
+POLAR_CALLBACK = "/api/v1/webhooks/polar/demo-polar-callback-token/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +73,14 @@ def stack_env(base: Mapping[str, str], place: Place, *, database_url: str, redis
     env["DATABASE_URL"] = database_url
     env["REDIS_URL"] = redis_url or ""
     env["SIMULATORS_URL"] = place.simulators_url
+    env["PUBLIC_URL"] = place.base_url
     env["EMAIL_FILE_PATH"] = str(place.mail_dir)
     env["SIMULATOR_MAIL_DIR"] = str(place.mail_dir)
     env["SIMULATOR_LEDGER"] = str(place.var / "simulators.sqlite3")
     env["SIMULATOR_CLICKPESA_CALLBACK_URL"] = place.base_url + CLICKPESA_CALLBACK
     env["SIMULATOR_BEEM_CALLBACK_URL"] = place.base_url + BEEM_CALLBACK
     env["SIMULATOR_BEEM_PAY_CALLBACK_URL"] = place.base_url + BEEM_PAY_CALLBACK
+    env["SIMULATOR_POLAR_CALLBACK_URL"] = place.base_url + POLAR_CALLBACK
     env["SIMULATOR_OAUTH_CALLBACKS"] = ",".join(
         f"http://{host}:{place.port}{SOCIAL_CALLBACKS}" for host in ("127.0.0.1", "localhost")
     )

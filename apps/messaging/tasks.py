@@ -5,11 +5,15 @@ from __future__ import annotations
 from uuid import UUID
 
 from apps.messaging.services.messages import resolve_uncertain, send_message
-from apps.messaging.services.receipts import send_receipt
+from apps.messaging.services.receipts import send_receipt, send_refund_notice
 
 
 def send_receipt_task(*, payment_id: str, **_: object) -> None:
     send_receipt(payment_id=UUID(payment_id))
+
+
+def send_refund_notice_task(*, refund_id: str, **_: object) -> None:
+    send_refund_notice(refund_id=UUID(refund_id))
 
 
 def send_message_task(*, message_id: str, **_: object) -> None:

@@ -8,6 +8,8 @@ from typing import Final
 
 from django.db.models import TextChoices
 
+from core.money import Money
+
 
 class TransferStatus(TextChoices):
     """Money on its way out."""
@@ -22,6 +24,26 @@ class TransferStatus(TextChoices):
     RETURNED = "returned"  # it had gone out, and came back
 
 
+class ShownStatus(TextChoices):
+    """What clients are told: how far we are with sending it is nobody else's business."""
+
+    PROCESSING = "processing"
+    MANUAL = "manual"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    RETURNED = "returned"
+
+
+SHOWN: Final = {
+    TransferStatus.QUEUED: ShownStatus.PROCESSING,
+    TransferStatus.SUBMITTING: ShownStatus.PROCESSING,
+    TransferStatus.UNKNOWN: ShownStatus.PROCESSING,
+    TransferStatus.PENDING: ShownStatus.PROCESSING,
+    TransferStatus.MANUAL: ShownStatus.MANUAL,
+    TransferStatus.SUCCEEDED: ShownStatus.SUCCEEDED,
+    TransferStatus.FAILED: ShownStatus.FAILED,
+    TransferStatus.RETURNED: ShownStatus.RETURNED,
+}
 RANK: Final = {
     TransferStatus.QUEUED: 0,
     TransferStatus.SUBMITTING: 10,
@@ -37,6 +59,23 @@ ENDED: Final = frozenset({TransferStatus.FAILED, TransferStatus.SUCCEEDED, Trans
 RELEASED: Final = frozenset({TransferStatus.FAILED, TransferStatus.RETURNED})
 
 
+# It had gone out, wherever it is now.
+SENT: Final = frozenset({TransferStatus.SUCCEEDED, TransferStatus.RETURNED})
+
+
+def hidden_behind(shown: str) -> list[TransferStatus]:
+    """The statuses of which clients are told `shown`."""
+    return [status for status, told in SHOWN.items() if told == shown]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One observation, as far as deciding goes. `money` None: the news named no amount."""
+
+    status: TransferStatus
+    money: Money | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class TransferOutcome:
     """A transfer's status, and what a person should look at."""
@@ -45,8 +84,17 @@ class TransferOutcome:
     anomalies: frozenset[str]
 
 
-def derive_transfer(own_mark: TransferStatus, seen: Iterable[TransferStatus]) -> TransferOutcome:
-    """The highest-ranking word ever said. A maximum does not care about order, repetition or lateness."""
-    words = {own_mark, *seen}
-    anomalies = {"success_and_failure"} if {TransferStatus.SUCCEEDED, TransferStatus.FAILED} <= words else set()
+def derive_transfer(own_mark: TransferStatus, heard: Iterable[Heard], *, asked: Money) -> TransferOutcome:
+    """The highest-ranking word ever said. A maximum does not care about order, repetition or lateness.
+
+    Anomalies: `success_and_failure` (it is with the recipient, whatever else was said) and `amount_mismatch` (another
+    amount than `asked` is said to have gone out).
+    """
+    seen = list(heard)
+    words = {own_mark, *(each.status for each in seen)}
+    anomalies = set()
+    if {TransferStatus.SUCCEEDED, TransferStatus.FAILED} <= words:
+        anomalies.add("success_and_failure")
+    if any(each.status in SENT and each.money not in {None, asked} for each in seen):
+        anomalies.add("amount_mismatch")
     return TransferOutcome(max(words, key=RANK.__getitem__), frozenset(anomalies))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
-from rest_framework.permissions import BasePermission
+from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
 from apps.tenants.selectors.api_keys import KeyPrincipal
@@ -45,6 +45,17 @@ class IsTenantAdmin(BasePermission):
 
     def has_permission(self, request: Request, view: Any) -> bool:
         if getattr(request.auth, "role", None) not in {"owner", "admin"}:
+            raise AdminsOnly
+        return True
+
+
+class IsTenantAdminToWrite(BasePermission):
+    """Members look; owners and admins act, and so do keys of theirs. Stands behind `IsTenantMember`."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        principal = request.auth
+        role = principal.makers_role if isinstance(principal, KeyPrincipal) else getattr(principal, "role", None)
+        if request.method not in SAFE_METHODS and role not in {"owner", "admin"}:
             raise AdminsOnly
         return True
 

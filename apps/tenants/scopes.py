@@ -7,4 +7,5 @@ class Scope(TextChoices):
     """One kind of thing that a machine may do in a tenant."""
 
     PAYMENTS_READ = "payments:read", "See payments"
-    PAYMENTS_WRITE = "payments:write", "Start payments"
+    PAYMENTS_WRITE = "payments:write", "Start payments, refund them"
+    PAYOUTS_WRITE = "payouts:write", "Send money to phones and banks"

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from config.settings.admin import UNFOLD as UNFOLD
 from config.settings.environment import ROOT, env
+from config.settings.payouts import limits_by_currency, shared_payouts
 
 # --- Django ---------------------------------------------------------------------------------------------------------
 
@@ -228,8 +229,15 @@ RATE_LIMITS: dict[str, tuple[int, timedelta]] = {
     "otp_guess_client": (10, timedelta(minutes=1)),
     # Each is a mail or a text to a stranger, and a text costs money.
     "invitations_person": (30, timedelta(hours=1)),
+    # Changing where an organisation's money goes, and the addresses on the way.
+    "gateway_account_person": (30, timedelta(hours=1)),
     # Each is a push to somebody's phone. A shop that sells more than one thing a second sets PAYMENTS_PER_MINUTE.
     "payments_person": (env.int("PAYMENTS_PER_MINUTE", default=60), timedelta(minutes=1)),
+    # Each sends money out. A payroll that needs more in a minute sets PAYOUTS_PER_MINUTE.
+    "refunds_person": (30, timedelta(minutes=1)),
+    "payouts_person": (env.int("PAYOUTS_PER_MINUTE", default=30), timedelta(minutes=1)),
+    # Each may be a question to the gateway, which answers at its leisure.
+    "balance_person": (30, timedelta(minutes=1)),
 }
 
 # --- API ------------------------------------------------------------------------------------------------------------
@@ -268,6 +276,9 @@ SPECTACULAR_SETTINGS = {
     "TAGS": [
         {"name": "auth", "description": "Register, sign in, stay signed in, sign out."},
         {"name": "payments", "description": "Ask a customer's phone for money and follow what becomes of it."},
+        {"name": "refunds", "description": "Send money of a payment back to the customer."},
+        {"name": "payouts", "description": "Send money to phones and bank accounts."},
+        {"name": "ledger", "description": "Every movement of money, its sums, and what a gateway says you have."},
         {"name": "users", "description": "The people of an organisation."},
         {"name": "tenants", "description": "Organisations: members, invitations, keys for machines."},
         {"name": "callbacks", "description": "For providers: where they report."},
@@ -278,6 +289,10 @@ SPECTACULAR_SETTINGS = {
         "ScopeEnum": "apps.tenants.scopes.Scope",
         "InvitedRoleEnum": "apps.tenants.models.Invitation.Role",
         "PaymentStatusEnum": "apps.payments.derivation.PaymentStatus",
+        "PaymentMethodEnum": "apps.payments.methods.METHODS",
+        "SignInMethodEnum": "apps.accounts.methods.Method",
+        "TransferStatusEnum": "apps.payments.transfers.ShownStatus",
+        "LedgerKindEnum": "apps.payments.models.ledger.LedgerLine.Kind",
         "InvitationStatusEnum": "apps.tenants.models.InvitationStatus",
         "AuditActionEnum": "core.audit.actions.TENANT_ACTIONS",
         "ActorKindEnum": "core.audit.actions.ActorKind",
@@ -336,9 +351,13 @@ MFA_TOTP_TOLERANCE = 1
 # Whether staff need a second factor for the admin. Whoever has one is always asked for it.
 ADMIN_REQUIRES_MFA = env.bool("ADMIN_REQUIRES_MFA", default=False)
 
+# Earlier values of SECRET_KEY, which still open what they sealed and prove what they signed.
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 # What encrypts secrets that have to be read again (`core.sealing`): the first one seals, all of them open. Without any,
 # a key derived from SECRET_KEY.
 ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=[])
+# Where the API is for others: callbacks of payment gateways are told to come there.
+PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
 # Where mailed links lead: the web frontend, which hands the token to the API.
 FRONTEND_URL = env.str("FRONTEND_URL", default="http://localhost:3000").rstrip("/")
 
@@ -406,6 +425,18 @@ PAYMENT_INLINE_CALLS = 8
 PAYMENT_WAITERS = env.int("PAYMENT_WAITERS", default=2)
 # Waits before the first questions about an unanswered push; after the last of them the wait grows with age.
 PAYMENT_POLL_SECONDS: list[float] = env.list("PAYMENT_POLL_SECONDS", cast=float, default=[5.0, 10.0, 20.0, 40.0, 60.0])
+# Whether new payments are refused while their gateway does not answer. Otherwise they wait until it does, or expire.
+PAYMENT_REFUSE_WHEN_GATEWAY_IS_DOWN = env.bool("PAYMENT_REFUSE_WHEN_GATEWAY_IS_DOWN", default=False)
+
+# Whether people may send a refund by hand where a gateway cannot, with the installation's accounts.
+MANUAL_REFUNDS = env.bool("MANUAL_REFUNDS", default=True)
+# The most that one payout may be, and that one organisation may pay out in any 24 hours, by currency and in its
+# smallest unit. A currency that is not named has no limit.
+PAYOUT_MAX = limits_by_currency("PAYOUT_MAX", env.list("PAYOUT_MAX", default=[]))
+PAYOUT_DAILY = limits_by_currency("PAYOUT_DAILY", env.list("PAYOUT_DAILY", default=[]))
+# What an organisation without an account of its own may pay out through the installation's: "earned" (what its payments
+# brought in there), "never", or "free" where all organisations are one's own.
+PAYOUTS_FROM_SHARED_ACCOUNT = shared_payouts(default="earned")
 
 
 # --- Messaging ------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from config.settings.base import *  # noqa: F403
 from config.settings.base import RATE_LIMITS, logging_config, social_redirects
 from config.settings.environment import VAR_DIR, databases, env
 from config.settings.payment_gateways import payment_gateways
+from config.settings.payouts import shared_payouts
 from config.settings.providers import oauth_providers, sms_gateways
 
 DEBUG = False  # errors are the envelope here as in production; tracebacks stand in the log
@@ -18,6 +19,7 @@ STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 
 SIMULATORS_URL = env.str("SIMULATORS_URL", default="http://127.0.0.1:8001").rstrip("/")
 PAYMENT_GATEWAYS = payment_gateways(SIMULATORS_URL)
+PAYOUTS_FROM_SHARED_ACCOUNT = shared_payouts(default="free")  # the simulators' money
 SMS_GATEWAYS = sms_gateways(SIMULATORS_URL)
 SMS_CONFIRM_SECONDS = env.int("SMS_CONFIRM_SECONDS", default=5)
 OAUTH_PROVIDERS = oauth_providers(SIMULATORS_URL)

@@ -21,6 +21,9 @@ DEMO_WALLET_CODES = {
     "25562": "DEMOHALO",
 }
 
+# As Polar makes them: base64 behind a prefix. It says faraja-demo-polar-webhook-secret.
+DEMO_POLAR_SECRET = "whsec_ZmFyYWphLWRlbW8tcG9sYXItd2ViaG9vay1zZWNyZXQ="  # noqa: S105  the simulator's
+
 
 def payment_gateways(simulators_url: str | None = None) -> dict[str, Any]:
     """Every gateway of the kit. With `simulators_url` each address and credential has a local default.
@@ -137,9 +140,9 @@ def _polar(read: _Reader) -> dict[str, Any]:
         "OPTIONS": {"base_url": read.url("POLAR_BASE_URL", live="https://api.polar.sh", local="/polar")},
         "CREDENTIALS": {
             "access_token": read.required("POLAR_ACCESS_TOKEN", "demo-polar-token"),
-            "webhook_secret": read.required("POLAR_WEBHOOK_SECRET", "demo-polar-webhook-secret"),
+            "webhook_secret": read.required("POLAR_WEBHOOK_SECRET", DEMO_POLAR_SECRET),
             "product_id": read.required("POLAR_PRODUCT_ID", "e8b2c1a4-5f3d-4c7e-9a10-2b6c7d8e9f01"),
-            "default_currency": read.optional("POLAR_DEFAULT_CURRENCY"),
+            "default_currency": read.optional("POLAR_DEFAULT_CURRENCY", "tzs"),
         }
         if has_account
         else None,

@@ -35,6 +35,14 @@ class Action(models.TextChoices):
     INVITATION_RESENT = "invitation.resent", _("sent an invitation again")
     INVITATION_REVOKED = "invitation.revoked", _("revoked an invitation")
     PAYMENT_REVIEWED = "payment.reviewed", _("decided about a payment in review")
+    REFUND_REQUESTED = "refund.requested", _("asked for a refund")
+    REFUND_COMPLETED = "refund.completed", _("said that a refund was sent by hand")
+    REFUND_REJECTED = "refund.rejected", _("said that a refund will not be sent")
+    PAYOUT_REQUESTED = "payout.requested", _("asked for a payout")
+    GATEWAY_ACCOUNT_ADDED = "gateway_account.added", _("added an account at a payment gateway")
+    GATEWAY_ACCOUNT_CHANGED = "gateway_account.changed", _("changed an account at a payment gateway")
+    GATEWAY_ACCOUNT_RETIRED = "gateway_account.retired", _("gave an account at a payment gateway up")
+    GATEWAY_ACCOUNT_ROTATED = "gateway_account.rotated", _("changed the callback address of a payment gateway")
     # A person's own account. No tenant reads these.
     PASSWORD_CHANGED = "password.changed", _("changed the password")
     PASSWORD_RESET = "password.reset", _("reset the password by a mailed link")
@@ -63,6 +71,8 @@ class Action(models.TextChoices):
     STAFF_RIGHTS_CHANGED = "staff.rights_changed", _("changed the rights of staff")
     DATA_EXPORTED = "data.exported", _("exported data")
     DATA_IMPORTED = "data.imported", _("imported data")
+    CALLBACK_REPLAYED = "callback.replayed", _("had a payment gateway's callback processed again")
+    BREAK_RESOLVED = "reconciliation.resolved", _("explained a difference with a payment gateway")
     EVENTS_REPLAYED = "outbox.replayed", _("had dead events delivered again")
     ADMIN_SIGNED_IN = "admin.signed_in", _("signed in to the admin")
     AUDIT_PRUNED = "audit.pruned", _("removed old audit lines")
@@ -72,7 +82,8 @@ class Action(models.TextChoices):
 TENANT_ACTIONS = [
     choice
     for choice in Action.choices
-    if str(choice[0]).partition(".")[0] in {"member", "tenant", "api_key", "invitation", "payment"}
+    if str(choice[0]).partition(".")[0]
+    in {"member", "tenant", "api_key", "invitation", "payment", "refund", "payout", "gateway_account"}
 ]
 
 

@@ -337,6 +337,8 @@ class PaymentGateway(ABC):
     # Of the class: all that an account can have. An account without a credential that something needs has less.
     capabilities: frozenset[Capability] = frozenset()
     currencies: ClassVar[frozenset[str]]
+    # Names, in lower case, of the headers of a callback that `parse` reads: they are stored with the body.
+    kept_headers: ClassVar[tuple[str, ...]] = ()
     credentials: ClassVar[tuple[Credential, ...]]
 
     @property

@@ -273,6 +273,7 @@ def _production_web(stack: Stack, *, allowed_origin: str) -> Iterator[int]:
         "ALLOWED_HOSTS": API,
         "CORS_ALLOWED_ORIGINS": allowed_origin,
         "FRONTEND_URL": f"https://{APP}",
+        "PUBLIC_URL": f"https://{API}",
         "EMAIL_URL": "consolemail://",
     }
     argv = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]

@@ -31,6 +31,7 @@ def die(kit: Kit, point: str, request: Callable[[], httpx.Response]) -> None:
     kit.let_die("web", point, unanswered)
 
 
+@pytest.mark.invariant("I3")
 @pytest.mark.parametrize(("point", "is_replay"), [("idempotency_claimed", False), ("request_committed", True)])
 def test_the_retry_of_a_payment_that_got_no_answer_gets_it(kit: Kit, person: Person, point: str, is_replay: bool):
     phone, key = new_phone(), secrets.token_hex(8)

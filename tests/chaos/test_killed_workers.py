@@ -163,6 +163,7 @@ def lanes(request: pytest.FixtureRequest) -> Iterator[Lanes]:
         lanes.stop()
 
 
+@pytest.mark.invariant("I8")
 @pytest.mark.parametrize("crash", crashes())
 def test_a_killed_worker_charges_once_and_tells_once(lanes: Lanes, crash: Crash):
     outcome = lanes.outcome(crash)

@@ -24,6 +24,12 @@ LEFT_OUT = {
     "gateway_callback": "a provider speaks, not a person of a tenant; the secret in the path says whose gateway it is",
     "delivery_report": "a provider speaks, not a person of a tenant; the secret in the path says whose gateway it is",
 }
+# Reads that show a tenant no text or id of its own, and why; that they keep to its room is tested beside them.
+SHOWS_NOTHING = {
+    "gateways_list": "names of gateways in the settings, and whose account each is: own or shared",
+    "gateway_account_get": "found by the gateway's name; tests/apps/payments/test_accounts.py asks as a stranger",
+    "payments_balance": "what the gateway says that an account holds: numbers",
+}
 ROLE_CODES = {"admins_only", "owners_only"}
 # Where a tenant might be named by somebody who hopes that it counts.
 TENANT_HEADERS = (
@@ -228,7 +234,7 @@ def doors(operation: Operation, world: World) -> Iterator[str]:
 
 def they_do_see(operation: Operation, world: World) -> Iterator[str]:
     """The control: whoever is in their tenant finds the words that the other checks look for."""
-    if not operation.is_read or "not_a_member" not in operation.codes(403):
+    if not operation.is_read or "not_a_member" not in operation.codes(403) or str(operation) in SHOWS_NOTHING:
         return
     values = {name: world.row_ids[name] for name in operation.route.converters if name in ROWS}
     answer = right_request(operation, world.theirs, **values).by(world.theirs)

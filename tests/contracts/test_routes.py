@@ -35,7 +35,18 @@ from tests.factories.accounts import (
     with_proven_phone,
 )
 from tests.factories.factors import phone_being_set_up, with_second_factor, with_second_factor_still_signed_in
-from tests.factories.payments import a_wish_to_pay, make_payment
+from tests.factories.payments import (
+    a_wish_to_pay,
+    a_wish_to_pay_out,
+    make_account,
+    make_failed_payment,
+    make_payment,
+    make_payment_in_review,
+    make_payout_anywhere,
+    make_refund,
+    make_settled_payment,
+    with_known_balance,
+)
 from tests.factories.social import CHALLENGE, VERIFIER, make_code, make_id_token, make_linked_account
 from tests.factories.tenants import add_member, make_api_key, make_invitation, membership_of, tokens_sent
 from tests.services.wire import delivery_body, load
@@ -70,6 +81,8 @@ NOT_ROWS = {
 # How to make the row that a path parameter names, in the member's tenant.
 ROWS: dict[str, Callable[[Member], uuid.UUID]] = {
     "payment_id": lambda member: make_payment(member, description=CANARY).pk,
+    "refund_id": lambda member: make_refund(member, reason=CANARY).pk,
+    "payout_id": lambda member: make_payout_anywhere(member, narration=CANARY).pk,
     "session_id": lambda member: open_session(user=member.user, transport="body", user_agent=CANARY)[0].session.pk,
     "invitation_id": lambda member: make_invitation(member).pk,
     "key_id": lambda member: make_api_key(member, name=CANARY)[0].pk,
@@ -125,6 +138,12 @@ def at_google(_member: Member) -> dict[str, str]:
     return {"provider": "google"}
 
 
+def at_clickpesa(member: Member) -> dict[str, str]:
+    """The path of an account that the member's tenant has."""
+    make_account(member)
+    return {"gateway": "clickpesa"}
+
+
 def a_social_code() -> dict[str, str]:
     """The body with which a client hands in the code of a person who has come back."""
     return {"code": make_code(email=f"swept{next(_numbers)}@example.com"), "code_verifier": VERIFIER}
@@ -134,6 +153,11 @@ def cookie_of_a_browser() -> dict[str, str]:
     """The header with which a browser that keeps all tokens in cookies asks an auth endpoint."""
     _principal, tokens = open_session(user=make_member().user, transport="cookies")
     return {"HTTP_COOKIE": f"refresh={tokens.refresh}"}
+
+
+def a_new_key() -> dict[str, str]:
+    """The header that names a request which moves money."""
+    return {"HTTP_IDEMPOTENCY_KEY": uuid.uuid4().hex}
 
 
 def answering(person: Member) -> dict[str, str]:
@@ -237,10 +261,47 @@ RIGHT = {
     ("LeaveView", "POST"): Right(body=lambda member: add_member(member, "owner") and {}),
     ("TransferOwnershipView", "POST"): Right(body=lambda member: {"member": row(member, "member_id")["member_id"]}),
     ("PaymentListView", "GET"): Right(),
-    ("PaymentListView", "POST"): Right(
-        body=lambda _: a_wish_to_pay(), headers=lambda: {"HTTP_IDEMPOTENCY_KEY": uuid.uuid4().hex}
+    ("PaymentListView", "POST"): Right(body=lambda _: a_wish_to_pay(), headers=a_new_key),
+    ("GatewayListView", "GET"): Right(),
+    ("GatewayAccountView", "GET"): Right(values=at_clickpesa),
+    ("GatewayAccountView", "PUT"): Right(
+        body=lambda _: {"credentials": {"client_id": "ID1", "api_key": "SK1"}},
+        values=lambda _: {"gateway": "clickpesa"},
     ),
+    ("GatewayAccountView", "DELETE"): Right(values=at_clickpesa),
+    ("RotateCallbackView", "POST"): Right(values=at_clickpesa),
     ("PaymentDetailView", "GET"): Right(values=lambda member: {"payment_id": str(ROWS["payment_id"](member))}),
+    ("PaymentCancelView", "POST"): Right(headers=a_new_key, values=lambda member: row(member, "payment_id")),
+    ("PaymentRetryView", "POST"): Right(
+        headers=a_new_key, values=lambda member: {"payment_id": str(make_failed_payment(member).pk)}
+    ),
+    ("PaymentReviewView", "POST"): Right(
+        body=lambda _: {"decision": "accept", "note": "Seen on the statement."},
+        headers=a_new_key,
+        values=lambda member: {"payment_id": str(make_payment_in_review(member).pk)},
+    ),
+    ("PaymentRefundListView", "GET"): Right(values=lambda member: row(member, "payment_id")),
+    ("PaymentRefundListView", "POST"): Right(
+        body=lambda _: {"amount": {"amount": 100_000, "currency": "TZS"}},
+        values=lambda member: {"payment_id": str(make_settled_payment(member).pk)},
+        headers=lambda: {"HTTP_IDEMPOTENCY_KEY": uuid.uuid4().hex},
+    ),
+    ("RefundListView", "GET"): Right(),
+    ("RefundDetailView", "GET"): Right(values=lambda member: row(member, "refund_id")),
+    ("RefundCompleteView", "POST"): Right(
+        body=lambda _: {"evidence": "M-Pesa QK27X8Y1"}, values=lambda member: row(member, "refund_id")
+    ),
+    ("RefundRejectView", "POST"): Right(
+        body=lambda _: {"evidence": "Kept."}, values=lambda member: row(member, "refund_id")
+    ),
+    ("PayoutListView", "GET"): Right(),
+    ("PayoutListView", "POST"): Right(
+        body=lambda _: a_wish_to_pay_out(), headers=lambda: {"HTTP_IDEMPOTENCY_KEY": uuid.uuid4().hex}
+    ),
+    ("PayoutDetailView", "GET"): Right(values=lambda member: row(member, "payout_id")),
+    ("LedgerView", "GET"): Right(),
+    ("TotalsView", "GET"): Right(),
+    ("BalanceView", "GET"): Right(values=lambda member: with_known_balance(member)),
     ("GatewayCallbackView", "POST"): Right(
         body=lambda _: signed(load("clickpesa", "webhook_paid")["json"]),
         values=lambda _: {"gateway": "clickpesa", "token": TOKENS["clickpesa"]},

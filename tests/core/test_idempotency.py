@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -25,12 +26,15 @@ from core.idempotency.models import IdempotencyKey
 from core.idempotency.tasks import purge_idempotency_keys_task
 from core.outbox.models import OutboxEvent
 from core.tenancy import tenant_scope, tenant_transaction
+from services.payments.base import ChargeResult, ChargeStatus
 from tests.core import planted
 from tests.envelope import refusal_of
 from tests.factories.accounts import Member, make_member
 from tests.factories.payments import a_wish_to_pay
+from tests.fakes import PageScriptedGateway, scripted_gateway
 
 PAYMENTS = "/api/v1/payments/"
+OPEN_PAGE = ChargeResult(status=ChargeStatus.REQUIRES_ACTION, checkout_url="https://pay.example.com/p/1")
 
 
 def quiet(member: Member) -> APIClient:
@@ -62,6 +66,7 @@ def count_payments(member: Member) -> int:
 # --- Repeating -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.invariant("I1")
 def test_a_repetition_is_answered_from_the_store(member, payer):
     first, again = start(payer), start(payer)
 
@@ -74,6 +79,7 @@ def test_a_repetition_is_answered_from_the_store(member, payer):
     assert OutboxEvent.objects.filter(name="payment.started").count() == 1
 
 
+@pytest.mark.invariant("I2")
 def test_the_order_of_json_keys_and_white_space_do_not_matter(member, payer):
     wish = a_wish_to_pay()
     reordered = {name: wish[name] for name in reversed(wish)}
@@ -98,6 +104,7 @@ def test_the_order_of_json_keys_and_white_space_do_not_matter(member, payer):
     ],
     ids=str,
 )
+@pytest.mark.invariant("I2")
 def test_another_body_under_the_same_key_is_refused_and_nothing_happens(member, payer, changes):
     start(payer)
 
@@ -107,6 +114,7 @@ def test_another_body_under_the_same_key_is_refused_and_nothing_happens(member, 
 
 @pytest.mark.urls("tests.core.planted")
 @pytest.mark.parametrize(("method", "path"), [("PUT", "/once/well/"), ("POST", "/once/other/")])
+@pytest.mark.invariant("I2")
 def test_another_method_or_route_under_the_same_key_is_refused(payer, method, path):
     once(payer)
 
@@ -135,6 +143,7 @@ def test_the_same_key_of_another_person_is_another_key(member, stranger):
 
 
 @pytest.mark.invariant("I61")
+@pytest.mark.invariant("I2")
 def test_a_colleague_in_the_same_tenant_has_keys_of_their_own(member):
     from apps.tenants.models import Membership
 
@@ -189,6 +198,7 @@ def test_a_final_refusal_is_replayed_and_its_handler_not_asked_again(payer, answ
         ("defect", 500),
     ],
 )
+@pytest.mark.invariant("I3")
 def test_what_is_not_final_is_not_stored(payer, answer, status):
     assert once(payer, answer).status_code == status
     assert once(payer, answer).status_code == status
@@ -198,6 +208,7 @@ def test_what_is_not_final_is_not_stored(payer, answer, status):
 
 
 @pytest.mark.urls("tests.core.planted")
+@pytest.mark.invariant("I3")
 def test_the_retry_after_an_error_of_ours_does_the_work(payer):
     assert once(payer, "fails-once").status_code == 500
 
@@ -248,11 +259,13 @@ def test_a_plain_response_is_stored_in_the_envelope(payer):
 # --- Keys ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.invariant("I4")
 def test_a_money_request_without_a_key_is_refused(member, payer):
     assert refusal_of(start(payer, key=None)) == (400, "idempotency_key_required")
     assert count_payments(member) == 0
 
 
+@pytest.mark.invariant("I4")
 def test_quoted_and_bare_spellings_are_one_key(member, payer):
     first = start(payer, key="abc-1")
 
@@ -274,6 +287,7 @@ def test_every_printable_key_is_itself_bare_and_quoted(key):
 
 @settings(max_examples=1_000)
 @given(header=st.text(st.characters(max_codepoint=255), max_size=300))
+@pytest.mark.invariant("I4")
 def test_any_header_is_a_key_or_a_refusal(header):
     try:
         key = read_key(header)
@@ -285,11 +299,13 @@ def test_any_header_is_a_key_or_a_refusal(header):
 
 
 @pytest.mark.parametrize("key", ["", " ", '""', "k" * 256, "a\nb", "a\x00", "\x7f", "caf\xe9", '"' + "k" * 256 + '"'])
+@pytest.mark.invariant("I4")
 def test_a_bad_key_is_named_as_such(key):
     with pytest.raises(IdempotencyKeyInvalid):
         read_key(key)
 
 
+@pytest.mark.invariant("I4")
 def test_a_key_of_255_characters_is_accepted(member, payer):
     assert start(payer, key="k" * 255).status_code == 201
     assert refusal_of(start(payer, key="k" * 256)) == (400, "idempotency_key_invalid")
@@ -339,6 +355,7 @@ def at_once(count: int, work: Any) -> list[Any]:
 
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.invariant("I1")
 def test_sixteen_at_once_are_one_payment_and_sixteen_equal_answers():
     member = make_member()
 
@@ -352,22 +369,44 @@ def test_sixteen_at_once_are_one_payment_and_sixteen_equal_answers():
 
 
 @pytest.mark.postgresql
+@pytest.mark.invariant("I1")
 @pytest.mark.django_db(transaction=True)
-def test_four_keys_four_times_each_at_once_are_four_payments():
-    member = make_member()
+def test_many_keys_five_times_each_at_once_are_as_many_payments_and_submissions(settings, figure, record_figure):
+    """Half of them pushes, which the worker submits, and half pages, which the request submits itself."""
+    settings.PAYMENT_INLINE_CALLS = 16
+    member, count, chance = make_member(), figure(quick=6, full=2_000), random.Random(1)
+    keys = [number for number in range(count) for _ in range(5)]
+    chance.shuffle(keys)
+    bodies: dict[int, set[bytes]] = {number: set() for number in range(count)}
+    firsts: list[int] = []
 
-    responses = at_once(16, lambda number: (number % 4, start(quiet(member), key=f"key-{number % 4}")))
+    def ask(number: int) -> None:
+        try:
+            method = "checkout" if number % 2 else "push"
+            response = start(quiet(member), key=f"key-{number}", gateway="scripted", method=method)
+            assert response.status_code == 201, response.content
+            bodies[number].add(response.content)
+            if "Idempotent-Replayed" not in response.headers:
+                firsts.append(number)
+        finally:
+            connections.close_all()
 
-    by_key: dict[int, set[bytes]] = {}
-    for key, response in responses:
-        assert response.status_code == 201, response.content
-        by_key.setdefault(key, set()).add(response.content)
-    assert all(len(bodies) == 1 for bodies in by_key.values())
-    assert count_payments(member) == len(by_key) == 4
+    with scripted_gateway(PageScriptedGateway) as gateway:
+        gateway.charges = [OPEN_PAGE] * len(keys)
+        with ThreadPoolExecutor(12) as pool:
+            list(pool.map(ask, keys))
+
+    assert all(len(each) == 1 for each in bodies.values())
+    assert sorted(firsts) == list(range(count))
+    assert count_payments(member) == count
+    assert len(gateway.calls) == len(set(gateway.calls)) == count // 2
+    assert OutboxEvent.objects.filter(name="payment.started").count() == count
+    record_figure(f"{count} keys x 5 requests, {count} payments, 0 keys with two bodies, 0 submissions too many")
 
 
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.invariant("I5")
 def test_a_first_request_that_does_not_finish_makes_the_second_wait_and_then_give_up():
     """409 with Retry-After; nothing is created; and once the first is gone the same key works."""
     member = make_member()

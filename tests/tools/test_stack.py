@@ -115,6 +115,7 @@ def test_the_processes_of_a_stack_share_one_set_of_addresses(place):
     assert set(processes) == {"simulators", "web", "worker", "beat"}
     assert all(process.env == env for process in processes.values())
     assert env["SIMULATOR_BEEM_CALLBACK_URL"].startswith(place.base_url)
+    assert env["SIMULATOR_BEEM_PAY_CALLBACK_URL"].startswith(place.base_url)
     assert env["EMAIL_FILE_PATH"] == env["SIMULATOR_MAIL_DIR"] == str(place.mail_dir)
     assert str(place.port) in processes["web"].argv
     assert all(process.stop_signal == signal.SIGTERM for process in processes.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.db import models
+from django.utils import timezone
 
 from apps.common.models import BaseModel
 from core.tenancy import TenantModel
@@ -14,18 +15,29 @@ OWN_ACCOUNT = UUID(int=0)
 
 
 class GatewayAccount(BaseModel, TenantModel):
-    """A tenant's own account at a gateway, used instead of the installation's. Its credentials are sealed."""
+    """A tenant's own account at a gateway, used instead of the installation's. Its credentials are sealed.
+
+    A row is never given to another merchant: what was begun with it has to be asked about, refunded and reported there.
+    Another merchant is another row, and the one before is retired.
+    """
 
     gateway = models.CharField(max_length=50)
-    is_enabled = models.BooleanField(default=True)
+    is_enabled = models.BooleanField(default=True, help_text="Off: nothing new is begun with this gateway.")
     credentials = models.TextField(editable=False, help_text="Sealed: a JSON object of the adapter's credentials.")
     allows_manual_refunds = models.BooleanField(
         default=True, help_text="People may send money back by hand where the gateway cannot."
     )
+    refuses_when_down = models.BooleanField(
+        default=False, help_text="New payments are refused while the gateway does not answer, instead of waiting."
+    )
+    callback_version = models.PositiveIntegerField(default=0, help_text="Part of the callback address.")
+    retired_at = models.DateTimeField(null=True, help_text="From then on it only ends what was begun with it.")
 
     class Meta(TenantModel.Meta):
         constraints = [
-            models.UniqueConstraint(fields=["tenant", "gateway"], name="gateway_account_once"),
+            models.UniqueConstraint(
+                fields=["tenant", "gateway"], condition=models.Q(retired_at=None), name="gateway_account_once"
+            ),
             models.UniqueConstraint(fields=["tenant", "id"], name="gateway_account_in_tenant"),
         ]
 
@@ -47,9 +59,14 @@ class GatewayReference(models.Model):
     tenant_id = models.UUIDField()
     kind = models.CharField(max_length=10, choices=Kind.choices)
     subject_id = models.UUIDField(help_text="The attempt, refund or payout.")
+    created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["gateway", "reference"], name="reference_once_per_gateway")]
+        indexes = [
+            models.Index(fields=["created_at"], name="reference_newest"),
+            models.Index(fields=["account_id", "gateway", "created_at"], name="reference_newest_of_account"),
+        ]
 
     def __str__(self) -> str:
         return self.reference

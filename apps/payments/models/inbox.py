@@ -23,9 +23,12 @@ class InboxDelivery(models.Model):
     event_key = models.CharField(max_length=64)
     body = models.BinaryField()
     headers = models.JSONField(default=dict)
+    trust = models.CharField(max_length=10, help_text="How far it is believed: as it was verified when it came.")
     received_at = models.DateTimeField(default=timezone.now)
     seen = models.PositiveIntegerField(default=1)
     processed_at = models.DateTimeField(null=True)
+    tries = models.PositiveSmallIntegerField(default=0, help_text="How often processing it failed.")
+    error = models.CharField(max_length=300, blank=True, help_text="Why it failed the last time.")
     parked_at = models.DateTimeField(null=True, help_text="Given up after many tries; an operator may replay it.")
     outcome = models.CharField(max_length=50, blank=True)
 

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 
 from apps.common.models import BaseModel
-from apps.payments.transfers import TransferStatus
+from apps.payments.transfers import SHOWN, ShownStatus, TransferStatus
 from core.money import Money
 from core.tenancy import TenantModel
 
@@ -36,6 +36,10 @@ class Transfer(BaseModel, TenantModel):
     @property
     def money(self) -> Money:
         return Money(self.amount, self.currency)
+
+    @property
+    def shown_status(self) -> ShownStatus:
+        return SHOWN[TransferStatus(self.status)]
 
 
 class Refund(Transfer):

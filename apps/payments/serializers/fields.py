@@ -39,22 +39,21 @@ class MetadataField(serializers.Field[dict[str, Any], Any, Any, Any]):
 
     default_error_messages = {
         "no_object": _("Send an object."),
-        "too_many": _("At most %(number)d entries.") % {"number": MAX_METADATA_KEYS},
-        "bad_key": _("Names must be 1 to %(number)d characters long.") % {"number": MAX_METADATA_KEY},
-        "bad_value": _("Values must be texts of at most %(number)d characters, whole numbers, true or false.")
-        % {"number": MAX_METADATA_TEXT},
+        "too_many": _("At most {number} entries."),
+        "bad_key": _("Names must be 1 to {number} characters long."),
+        "bad_value": _("Values must be texts of at most {number} characters, whole numbers, true or false."),
     }
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         if not isinstance(data, dict):
             self.fail("no_object")
         if len(data) > MAX_METADATA_KEYS:
-            self.fail("too_many")
+            self.fail("too_many", number=MAX_METADATA_KEYS)
         for name, value in data.items():
             if not 1 <= len(name) <= MAX_METADATA_KEY or not is_storable(name):
-                self.fail("bad_key")
+                self.fail("bad_key", number=MAX_METADATA_KEY)
             if not self._is_plain(value):
-                self.fail("bad_value")
+                self.fail("bad_value", number=MAX_METADATA_TEXT)
         return data
 
     def to_representation(self, value: dict[str, Any]) -> dict[str, Any]:

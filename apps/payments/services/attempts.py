@@ -20,6 +20,7 @@ from apps.payments.models.payments import Attempt, Observation, Payment
 from apps.payments.schedule import jittered, next_wait
 from apps.payments.selectors.payments import get_attempt
 from apps.payments.services.accounts import Account, callback_url_of, open_account
+from apps.payments.services.breaker import GatewayAway, GatewayResting, Permit, admit
 from apps.payments.services.progress import (
     advance_payment,
     apply_cancel_wish,
@@ -55,6 +56,9 @@ MAX_CHECKOUT_URL = 2_000
 # A page that dies before the customer has read it helps nobody.
 SHORTEST_LIFETIME = timedelta(minutes=1)
 
+# Between two tries to send a charge to a gateway that cannot be reached.
+LONGEST_PAUSE = timedelta(minutes=1)
+
 OBSERVED = {
     ChargeStatus.PENDING: AttemptStatus.PENDING,
     ChargeStatus.REQUIRES_ACTION: AttemptStatus.REQUIRES_ACTION,
@@ -74,6 +78,7 @@ class Submission:
     gateway: PaymentGateway = field(repr=False)
     request: ChargeRequest = field(repr=False)
     is_first: bool
+    permit: Permit
 
     def call(self) -> ChargeResult:
         """The call itself. Touches no database, so that any thread may make it."""
@@ -88,29 +93,41 @@ def submit_attempt(*, attempt_id: UUID) -> None:
 
     `begin_submission` commits the word *submitting* before the wire is touched. Whoever finds that word later (a crash,
     a second delivery) asks the gateway what happened; nobody charges on a guess. No transaction is open during the
-    call, so a slow provider holds no lock.
+    call, so a slow provider holds no lock. `GatewayAway` when nothing was sent: the payment's expiry ends that, not the
+    outbox's count of failures.
     """
     submission = begin_submission(attempt_id=attempt_id)
-    if submission is not None:
+    if submission is None:
+        return
+    try:
         end_submission(submission, submission.call)
+    except GatewayUnavailable as away:
+        waited = timezone.now() - submission.attempt.created_at
+        raise GatewayAway(min(waited / 2, LONGEST_PAUSE)) from away
 
 
 def begin_submission(*, attempt_id: UUID) -> Submission | None:
-    """Claim an attempt for sending; None when there is nothing (more) to send."""
+    """Claim an attempt for sending; None when there is nothing (more) to send. Or `GatewayResting`."""
     claim = _claim_for_submission(attempt_id=attempt_id)
     if claim is None:
         return None
     attempt, is_first = claim
     account = open_account(attempt.gateway, attempt.account_id)
+    try:
+        permit = admit(account.code, account.key)
+    except GatewayResting:
+        if is_first:
+            _unclaim(attempt_id=attempt_id)
+        raise
     request = request_of(attempt, account)
-    return Submission(attempt=attempt, gateway=account.gateway, request=request, is_first=is_first)
+    return Submission(attempt=attempt, gateway=account.gateway, request=request, is_first=is_first, permit=permit)
 
 
 def end_submission(submission: Submission, answer: Callable[[], ChargeResult]) -> None:
     """Record what became of the call whose outcome `answer` returns or raises."""
     attempt, refusal = submission.attempt, ""
     try:
-        result = answer()
+        result = submission.permit.hear(answer)
     except GatewayUnavailable:
         if submission.is_first:
             _unclaim(attempt_id=attempt.pk)  # nothing was sent: the next try is again the first
@@ -138,14 +155,15 @@ def record_charge(
     """Take one piece of news about an attempt, and let the payment's status follow from all there is.
 
     Of `Trust.TOKEN` a payment is believed up to `settings.PAYMENT_TOKEN_LIMIT`, and only in the asked amount; else it
-    is a claim that a person looks at. A `Trust.HINT` is no news. `actor` is the person behind news by hand; `refusal` a
-    short word of ours, where the gateway would not even take the charge.
+    is a claim that a person looks at. Of a `Trust.HINT` a payment is always a claim, and the rest is no news: where the
+    gateway can be asked, ask it instead. `actor` is the person behind news by hand; `refusal` a short word of ours,
+    where the gateway would not even take the charge.
     """
-    if trust is Trust.HINT:
-        raise ValueError("A hint is no news: ask the gateway.")
-    payment, attempt = lock_attempt(attempt_id)
     status = OBSERVED[result.status]
-    if status is AttemptStatus.SETTLED and trust is Trust.TOKEN and not _is_believable(result.money, payment.money):
+    if trust is Trust.HINT and status is not AttemptStatus.SETTLED:
+        return
+    payment, attempt = lock_attempt(attempt_id)
+    if status is AttemptStatus.SETTLED and not _is_believed(trust, result.money, payment.money):
         status = AttemptStatus.CLAIMED
     _note(attempt, result, refusal)
     if not observe_attempt(attempt, source=source, status=status, result=result, actor=actor):
@@ -159,8 +177,10 @@ def record_charge(
         _schedule_poll(attempt)
 
 
-def _is_believable(money: Money | None, asked: Money) -> bool:
-    return money == asked and asked.amount <= settings.PAYMENT_TOKEN_LIMIT.get(asked.currency, 0)
+def _is_believed(trust: Trust, money: Money | None, asked: Money) -> bool:
+    if trust is Trust.TOKEN:
+        return money == asked and asked.amount <= settings.PAYMENT_TOKEN_LIMIT.get(asked.currency, 0)
+    return trust is Trust.SIGNED
 
 
 def _note(attempt: Attempt, result: ChargeResult, refusal: str) -> None:
@@ -187,6 +207,8 @@ def poll_attempt(*, attempt_id: UUID, poll: int) -> None:
         return
     try:
         ask_gateway(attempt_id=attempt_id)
+    except GatewayResting:
+        raise  # the same question again, once the gateway is asked anything at all
     except (GatewayUnavailable, OutcomeUnknown, GatewayRefused) as silence:
         logger.warning("no answer to a status query", extra={"gateway": attempt.gateway, "error": str(silence)})
     _plan_next_poll(attempt_id=attempt_id, poll=poll)
@@ -200,9 +222,10 @@ def ask_gateway(*, attempt_id: UUID) -> None:
     is_lost = attempt.status == AttemptStatus.UNKNOWN and payment.status == PaymentStatus.PROCESSING
     try:
         if is_lost and payment.cancel_asked_at is None:
-            result = _find_out(account.gateway, attempt, request_of(attempt, account))
+            request = request_of(attempt, account)
+            result = account.call(lambda gateway: _find_out(gateway, attempt, request))
         elif Capability.QUERY in account.gateway.capabilities:
-            result = account.gateway.query(id_of(attempt))
+            result = account.call(lambda gateway: gateway.query(id_of(attempt)))
         else:
             return
     except ChargeNotFound:

@@ -14,6 +14,7 @@ from apps.payments.models.payments import Attempt, Observation, Payment
 from apps.payments.selectors.payments import get_attempt
 from apps.payments.services.accounts import open_account
 from apps.payments.services.attempts import id_of, record_charge
+from apps.payments.services.breaker import GatewayResting, Permit, admit
 from apps.payments.services.inline import call_patiently
 from apps.payments.services.payments import PaymentInReview, PaymentSettled
 from apps.payments.services.progress import (
@@ -49,6 +50,7 @@ class _Withdrawal:
     attempt_id: UUID
     gateway: PaymentGateway = field(repr=False)
     charge: ChargeId
+    permit: Permit
 
     def call(self) -> ChargeResult | None:
         """Ask the gateway to call the charge back; None when it will not or does not know it."""
@@ -92,7 +94,10 @@ def withdraw_at_once(*, payment_id: UUID, still_here: Callable[[], object]) -> N
     Not in a transaction.
     """
     attempt = _find_attempt_to_withdraw(payment_id)
-    withdrawal = _begin(attempt.pk) if attempt is not None else None
+    try:
+        withdrawal = _begin(attempt.pk) if attempt is not None else None
+    except GatewayResting:
+        return  # the worker tells it once it answers again
     if withdrawal is not None:
         call_patiently(withdrawal.call, lambda answer: _end(withdrawal, answer), still_here=still_here)
 
@@ -107,18 +112,25 @@ def withdraw_attempt(*, attempt_id: UUID) -> None:
         _end(withdrawal, withdrawal.call)
 
 
-@tenant_atomic
 def _begin(attempt_id: UUID) -> _Withdrawal | None:
     attempt = get_attempt(attempt_id=attempt_id)
-    if attempt.own_mark == AttemptStatus.QUEUED or is_answered(attempt) or not can(attempt, Capability.CANCEL):
+    # One that is just being sent: the news of it brings the wish up again.
+    is_unheard = attempt.status in {AttemptStatus.QUEUED, AttemptStatus.SUBMITTING}
+    if is_unheard or _is_ended(attempt) or not can(attempt, Capability.CANCEL):
         return None
-    gateway = open_account(attempt.gateway, attempt.account_id).gateway
-    return _Withdrawal(attempt_id=attempt_id, gateway=gateway, charge=id_of(attempt))
+    account = open_account(attempt.gateway, attempt.account_id)
+    permit = admit(account.code, account.key)
+    return _Withdrawal(attempt_id=attempt_id, gateway=account.gateway, charge=id_of(attempt), permit=permit)
+
+
+@tenant_atomic
+def _is_ended(attempt: Attempt) -> bool:
+    return is_answered(attempt)
 
 
 def _end(withdrawal: _Withdrawal, answer: Callable[[], ChargeResult | None]) -> None:
     try:
-        result = answer()
+        result = withdrawal.permit.hear(answer)
     except (GatewayUnavailable, OutcomeUnknown):
         _close_page(attempt_id=withdrawal.attempt_id)
         raise

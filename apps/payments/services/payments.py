@@ -19,6 +19,7 @@ from apps.payments.models.payments import Attempt, Observation, Payment
 from apps.payments.references import new_reference
 from apps.payments.services.accounts import Account, choose_account
 from apps.payments.services.attempts import begin_submission, end_submission, request_of
+from apps.payments.services.breaker import GatewayResting
 from apps.payments.services.inline import call_patiently
 from apps.payments.services.progress import advance_payment, lock_payment, observe_attempt
 from apps.payments.services.references import remember_reference
@@ -212,7 +213,10 @@ def submit_at_once(*, payment_id: UUID, still_here: Callable[[], object]) -> Non
     not come to an end here, the worker ends.
     """
     attempt = _newest_attempt(payment_id)
-    submission = begin_submission(attempt_id=attempt.pk)
+    try:
+        submission = begin_submission(attempt_id=attempt.pk)
+    except GatewayResting:
+        return  # the worker sends it once the gateway answers again
     if submission is None:
         return
 

@@ -37,6 +37,11 @@ def get_my_tenant(*, user_id: UUID, tenant_id: UUID) -> Membership:
     return membership
 
 
+def list_all_tenant_ids() -> list[UUID]:
+    """Every tenant, suspended ones too. For the platform's own checks: nobody is shown what is in them."""
+    return list(Tenant.objects.order_by("pk").values_list("pk", flat=True))
+
+
 @dataclass(frozen=True, slots=True)
 class TenantSummary:
     count: int
@@ -47,3 +52,8 @@ def summarise_tenants() -> TenantSummary:
     """How many tenants there are, and how many of them are suspended."""
     found = Tenant.objects.aggregate(count=Count("pk"), suspended=Count("suspended_at"))
     return TenantSummary(**found)
+
+
+def list_tenant_ids() -> list[UUID]:
+    """Every tenant, for housekeeping that goes from room to room."""
+    return list(Tenant.objects.order_by("pk").values_list("pk", flat=True))

@@ -246,10 +246,10 @@ class Charges:
         where = (
             "FROM (SELECT c.*, COALESCE((SELECT MIN(at) FROM capture k WHERE k.provider = c.provider"
             " AND k.charge_id = c.id), c.ends_at) AS made_at FROM charge c WHERE c.provider = ? AND NOT c.is_dropped"
-            f" AND c.ends_at <= ? AND c.outcome IN ({', '.join('?' * len(outcomes))}))"
-            " WHERE made_at >= ? AND made_at <= ?"  # noqa: S608 - marks only
+            " AND c.ends_at <= ? AND c.outcome IN (SELECT value FROM json_each(?)))"
+            " WHERE made_at >= ? AND made_at <= ?"
         )
-        values = (provider, now, *outcomes, since, until)
+        values = (provider, now, orjson.dumps(outcomes).decode(), since, until)
         total = self._db.execute(f"SELECT COUNT(*) {where}", values).fetchone()[0]
         order = "made_at DESC, number DESC" if newest_first else "made_at, number"
         rows = self._db.execute(f"SELECT * {where} ORDER BY {order} LIMIT ? OFFSET ?", (*values, limit, skip))

@@ -22,7 +22,7 @@ from services.payments.base import ChargeResult, ChargeStatus
 from services.sms.base import SmsRefused, SmsRequest
 from tests.factories.accounts import Member
 from tests.factories.payments import make_payment, only_attempt
-from tests.fakes import ScriptedSms, scripted_sms
+from tests.fakes import PageScriptedGateway, ScriptedSms, scripted_gateway, scripted_sms
 
 TOKEN = "r" * 22
 URL = f"/api/v1/messaging/reports/scripted/{TOKEN}/"
@@ -215,6 +215,21 @@ def test_junk_from_the_sms_provider_is_a_400(client, body):
 def test_the_status_never_moves_back():
     for now, news in itertools.product(MessageStatus, MessageStatus):
         assert ORDER[MessageStatus(further(now, news))] == max(ORDER[now], ORDER[news])
+
+
+def test_a_payer_without_a_phone_gets_the_receipt_by_mail(sms, in_tenant):
+    with scripted_gateway(PageScriptedGateway):
+        wish = {"gateway": "scripted", "phone": "", "method": "checkout"}
+        known = make_payment(in_tenant, **wish, customer={"email": "asha@example.com"})
+        unknown = make_payment(in_tenant, **wish)
+        own = make_payment(in_tenant, **wish, customer={"email": in_tenant.user.email})
+
+    for payment in (known, unknown, own, known):
+        send_receipt(payment_id=payment.pk)
+
+    assert not Message.objects.filter(channel=Message.Channel.SMS).exists()
+    sent = Message.objects.filter(channel=Message.Channel.EMAIL).values_list("to", flat=True)
+    assert sorted(sent) == sorted(["asha@example.com", *[in_tenant.user.email] * 3])
 
 
 def test_a_receipt_is_one_text_to_the_payer_and_one_mail_to_the_starter(sms, in_tenant):

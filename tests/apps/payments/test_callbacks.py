@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from apps.payments.models.inbox import InboxDelivery
 from apps.payments.models.payments import Observation, Payment
+from apps.payments.models.reconciliation import ReconciliationBreak
 from apps.payments.services.callbacks import process_callback
 from core.money import Money
 from core.outbox.models import OutboxEvent
@@ -18,7 +19,7 @@ from core.outbox.relay import RetryLater
 from core.tenancy import outside_tenants
 from services.payments.base import ChargeResult, ChargeStatus, GatewayEvent
 from services.payments.providers.clickpesa_checksum import canonical_checksum
-from tests.factories.payments import make_payment, only_attempt
+from tests.factories.payments import make_payment, make_payout, only_attempt
 from tests.fakes import scripted_gateway
 
 pytestmark = pytest.mark.django_db
@@ -79,6 +80,7 @@ def test_processing_a_signed_callback_records_its_news_once(client, member, in_t
     assert Observation.unscoped.count() == 1
 
 
+@pytest.mark.invariant("I22")
 def test_the_same_news_again_is_counted_and_changes_nothing(client, in_tenant):
     body = signed(news(only_attempt(make_payment(in_tenant)).reference))
 
@@ -101,6 +103,7 @@ def test_a_gateway_nobody_knows_is_not_found(client):
     assert client.post(f"/api/v1/webhooks/nopay/{TOKEN}/", b"{}", content_type="application/json").status_code == 404
 
 
+@pytest.mark.invariant("I23", "I29")
 def test_a_forged_or_altered_callback_is_rejected_and_not_stored(client, in_tenant):
     reference = only_attempt(make_payment(in_tenant)).reference
     good = json.loads(signed(news(reference)))
@@ -117,6 +120,7 @@ def test_a_forged_or_altered_callback_is_rejected_and_not_stored(client, in_tena
     assert not OutboxEvent.objects.filter(name="gateway.callback_received").exists()
 
 
+@pytest.mark.invariant("I29")
 def test_a_callback_beyond_the_limit_is_too_large(client):
     response = send(client, b" " * (256 * 1024 + 1))
 
@@ -132,6 +136,7 @@ def test_any_content_type_is_read(client, in_tenant):
     assert response.status_code == 200
 
 
+@pytest.mark.invariant("I25")
 def test_an_unsigned_gateways_news_only_makes_us_ask(client, in_tenant):
     with scripted_gateway(is_signed=False) as gateway:
         payment = make_payment(in_tenant, gateway="scripted")
@@ -147,6 +152,7 @@ def test_an_unsigned_gateways_news_only_makes_us_ask(client, in_tenant):
         assert Payment.unscoped.get().status == "processing"
 
 
+@pytest.mark.invariant("I26")
 def test_an_unknown_reference_waits_for_its_owner_and_becomes_an_orphan_after_a_day(client):
     send(client, signed(news("ZZZZZZZZZZZZZZZZZZZZ")))
     row = InboxDelivery.objects.get()
@@ -158,10 +164,24 @@ def test_an_unknown_reference_waits_for_its_owner_and_becomes_an_orphan_after_a_
     InboxDelivery.objects.update(received_at=timezone.now() - timedelta(hours=25))
     process(row)
     assert InboxDelivery.objects.get().outcome == "orphan"
+    difference = ReconciliationBreak.objects.get()
+    assert (difference.kind, difference.reference) == ("orphan_event", "ZZZZZZZZZZZZZZZZZZZZ")
+    assert difference.theirs["delivery_id"] == str(row.pk)
 
 
-def test_news_about_a_payout_is_acknowledged_and_leads_nowhere(client):
-    body = signed({"event": "PAYOUT REVERSED", "data": {"id": "P", "orderReference": "X", "status": "REVERSED"}})
+def test_news_about_a_payout_reaches_it(client, in_tenant):
+    payout = make_payout(in_tenant, gateway="clickpesa")
+    told = {"id": "P", "orderReference": payout.reference, "status": "REVERSED"}
+
+    assert send(client, signed({"event": "PAYOUT REVERSED", "data": told})).status_code == 200
+    process(InboxDelivery.objects.get())
+
+    payout.refresh_from_db()
+    assert (InboxDelivery.objects.get().outcome, payout.status) == ("recorded", "returned")
+
+
+def test_a_deposit_is_acknowledged_and_leads_nowhere(client):
+    body = signed({"event": "DEPOSIT RECEIVED", "data": {"id": "P", "orderReference": "X", "status": "SUCCESS"}})
 
     assert send(client, body).status_code == 200
     process(InboxDelivery.objects.get())

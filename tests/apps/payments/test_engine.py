@@ -105,6 +105,7 @@ def test_a_push_is_sent_once_and_waits(gateway, in_tenant):
     assert len(events("attempt.poll_due")) == 1
 
 
+@pytest.mark.invariant("I8")
 def test_a_worker_that_died_after_claiming_asks_and_does_not_charge_again(gateway, in_tenant):
     payment, attempt = start(in_tenant)
     attempts._claim_for_submission(attempt_id=attempt.pk)  # and then the power went
@@ -116,6 +117,7 @@ def test_a_worker_that_died_after_claiming_asks_and_does_not_charge_again(gatewa
     assert status_of(payment) == PaymentStatus.SETTLED
 
 
+@pytest.mark.invariant("I6", "I7")
 def test_nobody_charges_on_a_guess_when_the_gateway_does_not_know_the_reference(gateway, in_tenant):
     payment, attempt = start(in_tenant)
     attempts._claim_for_submission(attempt_id=attempt.pk)
@@ -142,6 +144,7 @@ def test_an_idempotent_gateway_gets_the_same_reference_again(idempotent_gateway,
     assert status_of(payment) == PaymentStatus.PROCESSING
 
 
+@pytest.mark.invariant("I7")
 def test_when_nothing_was_sent_the_next_try_is_again_the_first(gateway, in_tenant):
     payment, attempt = start(in_tenant)
     gateway.charges = [GatewayUnavailable(), PENDING]
@@ -156,6 +159,7 @@ def test_when_nothing_was_sent_the_next_try_is_again_the_first(gateway, in_tenan
     assert status_of(payment) == PaymentStatus.PROCESSING
 
 
+@pytest.mark.invariant("I6")
 def test_silence_after_sending_is_unknown_and_never_failed(gateway, in_tenant):
     payment, attempt = start(in_tenant)
     gateway.charges = [OutcomeUnknown()]
@@ -191,6 +195,7 @@ def test_the_same_news_twice_is_one_observation_and_one_event(gateway, in_tenant
     assert payment.applied_attempt_id == attempt.pk
 
 
+@pytest.mark.invariant("I10")
 def test_a_decline_then_money_settles_late_and_says_so(gateway, in_tenant):
     payment, attempt = start(in_tenant)
     record_charge(attempt_id=attempt.pk, source="webhook", result=DECLINED)
@@ -207,6 +212,7 @@ def test_a_decline_then_money_settles_late_and_says_so(gateway, in_tenant):
 @pytest.mark.parametrize(
     ("money", "captured"), [(Money(450_000, "TZS"), 450_000), (Money(500_000, "USD"), 0), (None, 0)]
 )
+@pytest.mark.invariant("I12")
 def test_a_wrong_amount_is_never_settled(gateway, in_tenant, money, captured):
     payment, attempt = start(in_tenant)
 
@@ -258,6 +264,7 @@ def test_after_a_week_without_an_answer_a_person_has_to_look(gateway, in_tenant)
     assert len(events("attempt.poll_due")) == 1
 
 
+@pytest.mark.invariant("I10")
 def test_expiry_is_our_opinion_and_money_outranks_it(gateway, in_tenant):
     payment, attempt = start(in_tenant)
     gateway.charges = [PENDING]
@@ -291,6 +298,7 @@ def test_expiry_leaves_a_settled_payment_alone(gateway, in_tenant):
     assert status_of(payment) == PaymentStatus.SETTLED
 
 
+@pytest.mark.invariant("I16")
 def test_the_history_is_gapless_chained_and_notices_changes(gateway, in_tenant):
     payment, attempt = start(in_tenant)
     for result in (PENDING, DECLINED, PAID):
@@ -312,3 +320,28 @@ def test_the_database_itself_refuses_to_rewrite_history(gateway, in_tenant, tabl
 
     with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement.format(table))
+
+
+@pytest.mark.invariant("I6")
+def test_a_refused_question_is_no_answer_about_the_charge(gateway, in_tenant):
+    """The charge may be on the customer's phone: that we may not ask about it does not make it fail."""
+    payment, attempt = start(in_tenant)
+    attempts._claim_for_submission(attempt_id=attempt.pk)
+    gateway.queries = [GatewayRefused("credentials", "no right to query")]
+
+    submit_attempt(attempt_id=attempt.pk)
+
+    assert status_of(payment) == PaymentStatus.PROCESSING
+
+
+def test_our_own_end_does_not_hide_the_gateways(gateway, in_tenant):
+    """The same word by two voices is two pieces of news: after the gateway's, nobody asks any more."""
+    payment, attempt = start(in_tenant)
+    record_charge(attempt_id=attempt.pk, source="webhook", result=PENDING)
+    expire_payment(payment_id=payment.pk)
+
+    record_charge(attempt_id=attempt.pk, source="poll", result=ChargeResult(status=ChargeStatus.EXPIRED))
+
+    attempt.refresh_from_db()
+    assert attempt.next_poll_at is None
+    assert Observation.objects.filter(status="expired").count() == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import uuid
 from datetime import timedelta
 
@@ -10,11 +11,16 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from apps.payments.models.payments import Payment
+from apps.payments.models.payments import Observation, Payment
+from apps.payments.services.attempts import submit_attempt
 from apps.payments.services.payments import ClientReferenceTaken
+from core.money import Money
 from core.outbox.models import OutboxEvent
+from core.tenancy import tenant_scope, tenant_transaction
+from services.payments.base import ChargeResult, ChargeStatus
 from services.payments.registry import GatewayNotEnabled
-from tests.factories.payments import a_wish_to_pay, make_payment
+from tests.factories.payments import a_wish_to_pay, make_payment, only_attempt
+from tests.fakes import scripted_gateway
 
 pytestmark = pytest.mark.django_db
 
@@ -178,3 +184,80 @@ def test_without_a_token_nothing_is_shown(client):
         assert response.status_code == 401
         assert response.json()["code"] == "not_authenticated"
         assert response.headers["WWW-Authenticate"]
+
+
+# --- What proves nothing ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.invariant("I13")
+@pytest.mark.parametrize(
+    "query",
+    ["payment_status=COMPLETED", "status=settled", "transid={reference}&result=SUCCESS", "checkout_id=1&paid=true"],
+)
+def test_that_a_browser_comes_back_proves_nothing(member, member_client, query):
+    """Whatever a page writes into the address at which the customer returns: nothing of ours reads it as news."""
+    payment = make_payment(member)
+    with tenant_scope(member.tenant_id), tenant_transaction():
+        attempt = only_attempt(payment)
+        before = (payment.version, Observation.objects.count())
+    asked = query.format(reference=attempt.reference)
+
+    answers = [
+        client.get(f"{path}?{asked}", headers={"Idempotency-Key": "k"})
+        for client in (member_client, APIClient())
+        for path in (f"{URL}{payment.pk}/", "/api/v1/webhooks/clickpesa/demo-clickpesa-callback-token/", "/")
+    ]
+
+    assert all(answer.status_code < 500 for answer in answers)
+    with tenant_scope(member.tenant_id), tenant_transaction():
+        found = Payment.objects.get(pk=payment.pk)
+        assert (found.status, found.captured) == ("processing", 0)
+        assert (found.version, Observation.objects.count()) == before
+
+
+# --- Filters ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_list_finds_a_payer_an_order_and_a_way_to_pay(member, member_client):
+    one = make_payment(member, client_reference="order-1")
+    two = make_payment(member, phone="+255754000111")
+
+    def found(**query: str) -> list[str]:
+        return [each["id"] for each in member_client.get(URL, query).json()["data"]["results"]]
+
+    assert found(client_reference="order-1") == [str(one.pk)]
+    assert found(phone="+255754000111") == found(phone="0754000111") == [str(two.pk)]
+    assert found(method="push") == [str(two.pk), str(one.pk)]
+    assert found(method="checkout") == found(client_reference="ORDER-1") == []
+
+
+# --- Numbers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.invariant("I17")
+def test_any_amount_is_kept_exactly_or_refused(member, member_client, figure, record_figure):
+    """From the body to the gateway's request and back out of the database: whole numbers, or a refusal."""
+    chance, count, kept = random.Random(17), figure(quick=10, full=10_000), 0
+    with scripted_gateway() as gateway:
+        for _ in range(count):
+            amount = chance.choice([chance.randint(1, 10**6), chance.randint(1, 2**53 + 2), 2**53 - 1])
+            currency = chance.choice(["TZS", "USD", "UGX", "KES", "RWF"])
+            wish = a_wish_to_pay(gateway="scripted", amount={"amount": amount, "currency": currency})
+
+            response = start(member_client, wish)
+
+            if amount > 2**53 - 1:
+                assert (response.status_code, response.json()["code"]) == (400, "validation_error")
+                continue
+            data = response.json()["data"]
+            assert (data["amount"]["amount"], data["amount"]["currency"]) == (amount, currency)
+            with tenant_scope(member.tenant_id), tenant_transaction():
+                payment = Payment.objects.get(pk=data["id"])
+                attempt = only_attempt(payment)
+                gateway.charges = [ChargeResult(status=ChargeStatus.PAID, money=payment.money)]
+                submit_attempt(attempt_id=attempt.pk)
+                found = Payment.objects.get(pk=data["id"])
+            assert gateway.requests.pop().money == Money(amount, currency)
+            assert (found.status, found.captured) == ("settled", amount)
+            kept += 1
+    record_figure(f"{count:,} amounts, {kept:,} kept exactly, the others refused, 0 drift")

@@ -246,10 +246,10 @@ def test_a_gateway_that_is_slow_delays_the_page_and_not_the_answer(figure, recor
     with scripted_gateway(PageScriptedGateway) as gateway, override_settings(PAYMENT_INLINE_SECONDS=0.7):
         gateway.charges = [slowly]
         responses = at_once(count, lambda _: post(member.client(), body=a_page(), key="k"))
-        early = responses[0].json()["data"]
+        early: dict[str, Any] = responses[0].json()["data"]
         may_answer.set()
         client = member.client()
-        late = client.get(f"{URL}{early['id']}/", {"wait": 10, "status": "processing"}).json()["data"]
+        late = client.get(f"{URL}{early['id']}/?wait=10&status=processing").json()["data"]
 
     assert {response.status_code for response in responses} == {201}
     assert len({response.content for response in responses}) == 1
@@ -298,7 +298,9 @@ def test_a_repetition_during_a_very_slow_start_is_told_to_come_back(monkeypatch)
 def test_when_the_first_request_died_on_the_way_the_repetition_finishes_it(monkeypatch):
     """Nobody renews its lease, and nobody stored an answer. The gateway is not charged again."""
     from apps.payments.views import payments as views
+    from core.idempotency import decorator
 
+    monkeypatch.setattr(decorator, "LEASE", timedelta(seconds=0.3))
     member = make_member()
 
     def die(**_: Any) -> None:
@@ -326,7 +328,7 @@ def test_a_gateway_that_is_down_does_not_hold_up_the_start_of_a_push(member_clie
     import time
 
     times = []
-    rounds = figure(quick=20, full=200)
+    rounds = figure(quick=8, full=200)
     with (
         override_settings(RATE_LIMITS={"payments_person": (10_000, timedelta(minutes=1))}),
         scripted_gateway() as gateway,

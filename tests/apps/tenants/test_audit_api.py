@@ -210,6 +210,10 @@ def test_only_what_happens_to_tenants_can_be_asked_for():
         "tenant",
         "api_key",
         "invitation",
+        "payment",
+        "refund",
+        "payout",
+        "gateway_account",
     }
 
 

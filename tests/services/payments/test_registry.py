@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from django.conf import settings as configured
 
-from services.payments.registry import GatewayNotEnabled, get_gateway
+from services.payments.registry import GatewayNotEnabled, gateway_class, get_gateway
 
 
 @pytest.mark.parametrize("code", sorted(configured.PAYMENT_GATEWAYS))
@@ -20,3 +20,13 @@ def test_a_gateway_that_is_not_in_the_settings_is_refused(settings):
 
     with pytest.raises(GatewayNotEnabled):
         get_gateway(code)
+
+
+@pytest.mark.parametrize("code", sorted(configured.PAYMENT_GATEWAYS))
+def test_production_misses_exactly_what_an_adapter_cannot_do_without(code):
+    """`OPTIONAL` in the settings is what `core.boot` lets be empty: an adapter's secrets must not be among that."""
+    adapter, config = gateway_class(code), configured.PAYMENT_GATEWAYS[code]
+
+    assert set(config["CREDENTIALS"]) == {each.name for each in adapter.credentials}
+    assert {each.name for each in adapter.credentials if not each.is_required} == set(config["OPTIONAL"])
+    assert not {each.name for each in adapter.credentials} & set(config["OPTIONS"])
