@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import django
 import httpx
@@ -57,7 +58,7 @@ class Verdict:
 
 def play(*, payments: int, seed: int, rate: float, pause: float, mutant: str = "", patience: float = 120.0) -> Verdict:
     """One run. `rate` is how many of the calls and callbacks fail (0 to 1), `pause` the seconds between two blows."""
-    begun = time.monotonic()
+    begun, begun_on = time.monotonic(), datetime.now(UTC).date()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
     django.setup()  # the oracle knows the hashes of a history by the model
     extra = {"DJANGO_SETTINGS_MODULE": "tools.chaos.settings", "CHAOS_MUTANT": mutant} if mutant else {}
@@ -76,7 +77,8 @@ def play(*, payments: int, seed: int, rate: float, pause: float, mutant: str = "
         paid_in = time.monotonic() - begun - started_in
         _let_providers_fail(stage, seed=seed, rate=0.0)
         rested_in = await_rest(books, limit=patience)
-        pass
+        for day in sorted({begun_on, datetime.now(UTC).date()}):
+            manage({**stage.env, "DATABASE_URL": stage.database_url}, "reconcile", "--day", day.isoformat())
         faults = judge(books, charges_of(stage.simulators_url), crowd.wishes) + crowd.server_errors
         statuses = Counter(row["status"] for row in books.everywhere("SELECT status FROM payments_payment"))
         crowd.close()

@@ -17,13 +17,15 @@ PASSWORD = "kahawa-na-chai-7"  # noqa: S105  of people who exist for one run
 PATIENCE = 90.0  # seconds for which a till repeats a request that gets no answer
 PUSH, CHECKOUT = "push", "checkout"
 # Of a hundred customers so many are asked in this way; Beem and Polar have pages only.
-SHARES = (("clickpesa", PUSH, 100),)
+SHARES = (("clickpesa", PUSH, 35), ("selcom", PUSH, 35), ("polar", CHECKOUT, 15), ("beem_pay", CHECKOUT, 15))
 REPEATS = 0.02  # of the tills send each request twice at once, as an impatient finger does
 DECLINES = 0.1  # of the customers on a page press "decline"
 # Of the customers who are prompted: the last three digits of a phone choose what happens at the simulators. From 200 on
 # they mean nothing special: the customer approves.
 ENDINGS = (("", 0.86), ("101", 0.07), ("102", 0.02), ("109", 0.05))  # approves, declines, never answers, is imitated
-AMOUNTS = {"TZS": (200_000, 9_000_000, 100)}  # smallest, largest, step: whole shillings, within Polar's limits
+# Smallest, largest, step, in cents: whole shillings, above Polar's least, and not more than what is believed of Beem's
+# callbacks (PAYMENT_TOKEN_LIMIT), so that nobody has to confirm them by hand.
+AMOUNTS = (200_000, 5_000_000, 100)
 
 
 @dataclass(slots=True)
@@ -87,7 +89,7 @@ class Crowd:
             draw -= share
             if draw < 0:
                 break
-        smallest, largest, step = AMOUNTS["TZS"]
+        smallest, largest, step = AMOUNTS
         merchant = self._merchants[number % len(self._merchants)]
         [ending] = self._chance.choices([text for text, _ in ENDINGS], [share for _, share in ENDINGS])
         ending = ending or str(self._chance.randrange(200, 1000))

@@ -28,6 +28,8 @@ HURRY = {
     "SIMULATOR_HANG": "2",
     "SIMULATOR_CALLBACK_TRIES": "10",
     "SIMULATOR_CALLBACK_BACKOFF": "0.3",
+    # Selcom has no word for a push that nobody answered; the kit would wait half an hour for its own.
+    "SIMULATOR_SELCOM_EXPIRED_STATUS": "REJECTED",
     "PAYMENTS_PER_MINUTE": "1000000",
     "LOG_LEVEL": "WARNING",
 }
