@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -131,6 +132,11 @@ def is_known_network(*, user_id: UUID, client: str) -> bool:
 
 def find_user(*, user_id: UUID) -> User | None:
     return User.objects.filter(pk=user_id).first()
+
+
+def list_addresses(*, user_ids: Collection[UUID]) -> dict[UUID, str]:
+    """The e-mail addresses of these people, for the platform's staff."""
+    return dict(User.objects.filter(pk__in=user_ids).values_list("pk", "email"))
 
 
 def find_proven_holder(*, email: str) -> User | None:

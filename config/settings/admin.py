@@ -30,8 +30,20 @@ UNFOLD = {
                 "title": _("Payments"),
                 "items": [
                     _admin_link(_("Payments"), "payments", "payments_payment"),
+                    _admin_link(_("Refunds"), "undo", "payments_refund"),
+                    _admin_link(_("Payouts"), "outbound", "payments_payout"),
+                    _admin_link(_("Ledger"), "account_balance", "payments_ledgerline"),
                     _admin_link(_("Attempts"), "sync_alt", "payments_attempt"),
+                ],
+            },
+            {
+                "title": _("Gateways"),
+                "items": [
                     _admin_link(_("Callbacks"), "inbox", "payments_inboxdelivery"),
+                    _admin_link(_("Differences"), "difference", "payments_reconciliationbreak"),
+                    _admin_link(_("Comparisons"), "fact_check", "payments_reconciliationrun"),
+                    _admin_link(_("Accounts at gateways"), "key", "payments_gatewayaccount"),
+                    _admin_link(_("Health"), "monitor_heart", "payments_gatewayhealth"),
                 ],
             },
             {"title": _("Messages"), "items": [_admin_link(_("Messages"), "sms", "messaging_message")]},

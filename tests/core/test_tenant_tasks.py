@@ -36,6 +36,7 @@ TENANTLESS = {
     "send_code_task": "a code is a person's, and nobody may be signed in",
     "tell_phone_proven_task": "a phone number is a person's",
     "tell_phone_lost_task": "a phone number is a person's",
+    "run_reconciliation_task": "a gateway's list is of one account; the installation's account is of many tenants",
     "process_callback_task": "a provider's news names no tenant; the attempt's reference says whose room to open",
 }
 # How something would outlive a request without a row of a table. Whoever needs it says here, by module, how its key,

@@ -31,11 +31,16 @@ class InboxDelivery(models.Model):
     error = models.CharField(max_length=300, blank=True, help_text="Why it failed the last time.")
     parked_at = models.DateTimeField(null=True, help_text="Given up after many tries; an operator may replay it.")
     outcome = models.CharField(max_length=50, blank=True)
+    subject_id = models.UUIDField(null=True, help_text="The attempt, refund or payout that it was about.")
 
     class Meta:
         verbose_name_plural = "inbox deliveries"
         constraints = [models.UniqueConstraint(fields=["gateway", "account_id", "event_key"], name="inbox_once")]
-        indexes = [models.Index(fields=["-received_at"], name="inbox_newest")]
+        indexes = [
+            models.Index(fields=["-received_at"], name="inbox_newest"),
+            models.Index(fields=["subject_id"], condition=models.Q(subject_id__isnull=False), name="inbox_of_subject"),
+            models.Index(fields=["parked_at"], condition=models.Q(parked_at__isnull=False), name="inbox_parked"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.gateway} {self.received_at:%Y-%m-%d %H:%M:%S}"

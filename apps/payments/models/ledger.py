@@ -39,6 +39,7 @@ class LedgerLine(TenantModel):
     at = models.DateTimeField(default=timezone.now)
 
     class Meta(TenantModel.Meta):
+        permissions = [("export_ledgerline", "Can export ledger lines")]
         constraints = [
             models.UniqueConstraint(fields=["tenant", "key"], name="ledger_line_once"),
             models.CheckConstraint(condition=~models.Q(amount=0), name="ledger_amount_not_zero"),
@@ -49,6 +50,7 @@ class LedgerLine(TenantModel):
         ]
         indexes = [
             models.Index(fields=["tenant", "-at", "-id"], name="ledger_newest"),
+            models.Index(fields=["-at", "-id"], name="ledger_newest_of_all"),  # for operators
             models.Index(fields=["payment"], name="ledger_of_payment"),
         ]
 

@@ -47,6 +47,7 @@ class Payment(BaseModel, TenantModel):
     settled_at = models.DateTimeField(null=True)
 
     class Meta(TenantModel.Meta):
+        permissions = [("export_payment", "Can export payments")]
         constraints = [
             models.CheckConstraint(condition=models.Q(amount__gt=0), name="payment_amount_positive"),
             models.CheckConstraint(condition=models.Q(captured__gte=0), name="payment_captured_not_negative"),
@@ -63,6 +64,9 @@ class Payment(BaseModel, TenantModel):
         ]
         indexes = [
             models.Index(fields=["tenant", "-created_at", "-id"], name="payment_newest"),
+            # For operators, who look at every tenant's.
+            models.Index(fields=["-created_at", "-id"], name="payment_newest_of_all"),
+            models.Index(fields=["-created_at"], condition=models.Q(status="review"), name="payment_in_review"),
             models.Index(fields=["tenant", "status", "-created_at", "-id"], name="payment_newest_by_status"),
             models.Index(
                 fields=["tenant", "phone", "-created_at", "-id"],

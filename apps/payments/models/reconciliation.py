@@ -63,6 +63,7 @@ class ReconciliationBreak(models.Model):
     resolved_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
 
     class Meta:
+        permissions = [("export_reconciliationbreak", "Can export reconciliation breaks")]
         constraints = [
             models.UniqueConstraint(
                 fields=["gateway", "account_id", "kind", "reference"],

@@ -51,12 +51,18 @@ class Refund(Transfer):
     evidence = models.CharField(max_length=300, blank=True, help_text="How a person sent it, where the gateway cannot.")
 
     class Meta(Transfer.Meta):
+        permissions = [("export_refund", "Can export refunds")]
         constraints = [
             models.UniqueConstraint(fields=["tenant", "gateway", "reference"], name="refund_reference_once"),
             models.UniqueConstraint(fields=["tenant", "id"], name="refund_in_tenant"),
             models.CheckConstraint(condition=models.Q(amount__gt=0), name="refund_amount_positive"),
         ]
-        indexes = [models.Index(fields=["tenant", "-created_at", "-id"], name="refund_newest")]
+        indexes = [
+            models.Index(fields=["tenant", "-created_at", "-id"], name="refund_newest"),
+            # For operators, who look at every tenant's.
+            models.Index(fields=["-created_at", "-id"], name="refund_newest_of_all"),
+            models.Index(fields=["-created_at"], condition=models.Q(status="manual"), name="refund_by_hand"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.money.display} ({self.status})"
@@ -75,6 +81,7 @@ class Payout(Transfer):
     version = models.PositiveIntegerField(default=0)
 
     class Meta(Transfer.Meta):
+        permissions = [("export_payout", "Can export payouts")]
         constraints = [
             models.UniqueConstraint(fields=["tenant", "gateway", "reference"], name="payout_reference_once"),
             models.UniqueConstraint(fields=["tenant", "id"], name="payout_in_tenant"),
@@ -88,7 +95,10 @@ class Payout(Transfer):
                 name="payout_client_reference_once",
             ),
         ]
-        indexes = [models.Index(fields=["tenant", "-created_at", "-id"], name="payout_newest")]
+        indexes = [
+            models.Index(fields=["tenant", "-created_at", "-id"], name="payout_newest"),
+            models.Index(fields=["-created_at", "-id"], name="payout_newest_of_all"),  # for operators
+        ]
 
     def __str__(self) -> str:
         return f"{self.money.display} ({self.status})"

@@ -217,6 +217,7 @@ def _act_on(stored: InboxDelivery) -> str:
         if route is None or route.account_id != stored.account_id or route.kind != event.subject.value:
             outcomes.append(_without_owner(stored, event))
             continue
+        _note_subject(stored, route.subject_id)
         with tenant_scope(route.tenant_id):
             try:
                 outcomes.append(apply(route.subject_id, account, Trust(stored.trust), event.result))
@@ -229,6 +230,13 @@ def _act_on(stored: InboxDelivery) -> str:
     if waits := [each for each in outcomes if isinstance(each, timedelta)]:
         raise RetryLater(min(waits))
     return "; ".join(dict.fromkeys(str(each) for each in outcomes))[:50] or "not about a payment"
+
+
+def _note_subject(stored: InboxDelivery, subject_id: UUID) -> None:
+    """Whom it was (first) about, so that operators find it with the payment, also when processing it fails."""
+    if stored.subject_id is None:
+        stored.subject_id = subject_id
+        InboxDelivery.objects.filter(pk=stored.pk).update(subject_id=subject_id)
 
 
 def apply_charge_news(attempt_id: UUID, account: Account, trust: Trust, result: ChargeResult) -> str:

@@ -31,6 +31,9 @@ from apps.payments.services.accounts import Account, every_account, open_account
 from apps.payments.services.attempts import ask_gateway, record_charge
 from apps.payments.services.breaks import explain_breaks, open_break
 from apps.payments.services.callbacks import process_again
+from core.audit.actions import Action
+from core.audit.record import record
+from core.exceptions import NotFound
 from core.outbox.publisher import publish
 from core.outbox.relay import RetryLater
 from core.tenancy import tenant_scope, tenant_transaction
@@ -104,6 +107,17 @@ def reconcile_day(day: date, *, gateway: str = "") -> Iterator[ReconciliationRun
             with suppress(RetryLater):  # the run says why
                 run_reconciliation(run_id=run.pk)
             yield ReconciliationRun.objects.get(pk=run.pk)
+
+
+@transaction.atomic
+def repeat_reconciliation(*, run_id: UUID, actor_id: UUID) -> None:
+    """Have one account's day compared again, in the background: an operator's wish. `NotFound`."""
+    run = ReconciliationRun.objects.select_for_update().filter(pk=run_id).first()
+    if run is None:
+        raise NotFound
+    _note(run, started_at=timezone.now(), finished_at=None, breaks=0, error="")
+    record(Action.RECONCILIATION_REPEATED, actor=actor_id, target=run, data={"gateway": run.gateway, "day": run.day})
+    publish("reconciliation.due", {"run_id": str(run.pk)})
 
 
 def run_reconciliation(*, run_id: UUID) -> None:
