@@ -9,7 +9,9 @@ for each fault found.
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import os
+import signal
 import sys
 import time
 from collections import Counter
@@ -61,7 +63,7 @@ def play(*, payments: int, seed: int, rate: float, pause: float, mutant: str = "
     begun, begun_on = time.monotonic(), datetime.now(UTC).date()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
     django.setup()  # the oracle knows the hashes of a history by the model
-    extra = {"DJANGO_SETTINGS_MODULE": "tools.chaos.settings", "CHAOS_MUTANT": mutant} if mutant else {}
+    extra = {"DJANGO_SETTINGS_MODULE": "tools.chaos.settings", "CHAOS_MUTANT": mutant}
     with set_stage(extra) as stage:
         started_in = time.monotonic() - begun
         _let_providers_fail(stage, seed=seed, rate=rate)
@@ -109,6 +111,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--pause", type=float, default=4.0, help="seconds between two blows, on average")
     parser.add_argument("--mutant", default="", choices=["", *MUTANTS], help="a defect that the oracle has to find")
     options = parser.parse_args(arguments)
+    faulthandler.register(signal.SIGUSR1)
     verdict = play(
         payments=options.payments, seed=options.seed, rate=options.rate, pause=options.pause, mutant=options.mutant
     )

@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 
 PASSWORD = "kahawa-na-chai-7"  # noqa: S105  of people who exist for one run
-PATIENCE = 90.0  # seconds for which a till repeats a request that gets no answer
+PATIENCE = 60.0  # seconds for which a till repeats a request that gets no answer
+PAGE_PATIENCE = 12.0  # seconds for which a customer waits for the address of a page
 PUSH, CHECKOUT = "push", "checkout"
 # Of a hundred customers so many are asked in this way; Beem and Polar have pages only.
 SHARES = (("clickpesa", PUSH, 35), ("selcom", PUSH, 35), ("polar", CHECKOUT, 15), ("beem_pay", CHECKOUT, 15))
@@ -77,7 +78,7 @@ class Crowd:
     def tenant_ids(self) -> list[str]:
         return [merchant.tenant_id for merchant in self._merchants]
 
-    def pay(self, count: int, *, hands: int = 8) -> None:
+    def pay(self, count: int, *, hands: int = 16) -> None:
         """Start `count` payments, `hands` at a time, and send the customers who need one to their page."""
         plans = [self._plan(number) for number in range(count)]
         with ThreadPoolExecutor(hands) as pool:
@@ -124,9 +125,7 @@ class Crowd:
             self._visit(merchant, wish, declines=luck > 1 - DECLINES)
 
     def _start(self, merchant: Merchant, wish: Wish, body: Mapping[str, Any]) -> None:
-        answer = self._ask(
-            "POST", "/api/v1/payments/", merchant, json=body, headers={"Idempotency-Key": wish.key}, wants=(201, 200)
-        )
+        answer = self._ask("POST", "/api/v1/payments/", merchant, json=body, headers=_key(wish.key), wants=(201, 200))
         if answer is None:
             wish.refusal = "no answer"
         elif answer.is_success:
@@ -137,7 +136,7 @@ class Crowd:
 
     def _visit(self, merchant: Merchant, wish: Wish, *, declines: bool) -> None:
         """The customer opens the page, once there is one, and presses a button until somebody has heard it."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + PAGE_PATIENCE
         while time.monotonic() < end:
             answer = self._ask("GET", f"/api/v1/payments/{wish.payment_id}/", merchant, params={"wait": "5"})
             payment = answer.json()["data"] if answer is not None and answer.is_success else {}
@@ -148,6 +147,7 @@ class Crowd:
             time.sleep(0.5)
         else:
             return
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             try:
                 answer = self._browser.post(payment["checkout_url"], data={"action": "decline" if declines else "pay"})
@@ -155,7 +155,7 @@ class Crowd:
                 time.sleep(0.5)
                 continue
             if answer.status_code < 500:
-                return
+                break
             time.sleep(0.5)
 
     def _ask(
@@ -180,3 +180,7 @@ class Crowd:
     def close(self) -> None:
         self._api.close()
         self._browser.close()
+
+
+def _key(text: str) -> dict[str, str]:
+    return {"Idempotency-Key": text}

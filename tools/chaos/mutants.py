@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import timedelta
 
 from django.apps import AppConfig
 
@@ -19,7 +20,7 @@ def charges_again() -> None:
     def find_out(gateway: Any, _attempt: Any, request: Any) -> Any:
         return gateway.charge(replace(request, reference=new_reference()))
 
-    attempts._find_out = find_out
+    setattr(attempts, "_find_out", find_out)  # noqa: B010  a defect on purpose
 
 
 def trusts_anybody() -> None:
@@ -35,6 +36,7 @@ def trusts_anybody() -> None:
         setattr(gateway_class(code), "trust", property(lambda _self: Trust.SIGNED))  # noqa: B010
 
 
+REST = timedelta(seconds=3)
 MUTANTS: dict[str, Callable[[], None]] = {"charges_again": charges_again, "trusts_anybody": trusts_anybody}
 
 
@@ -45,6 +47,9 @@ class MutantConfig(AppConfig):
     label = "chaos"
 
     def ready(self) -> None:
+        from apps.payments.services import breaker
+
+        breaker.REST = REST  # type: ignore[misc]  a cut of two seconds is not worth half a minute here
         name = os.environ.get("CHAOS_MUTANT", "")
         if name:
             MUTANTS[name]()

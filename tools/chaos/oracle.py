@@ -21,6 +21,7 @@ from psycopg.rows import dict_row
 from tools.chaos.crowd import Wish
 
 OPEN = ("created", "processing", "requires_action")
+ROUND = 7.0  # seconds in which every attempt without an answer is asked about again
 MINOR = 2  # decimals of a shilling in our books
 
 
@@ -74,12 +75,15 @@ def charges_of(simulators_url: str) -> list[Charge]:
 
 
 def await_rest(books: Books, *, limit: float) -> float:
-    """Wait until no payment is open and no event is due; the seconds that it took, at most `limit`."""
-    started = time.monotonic()
-    while (waited := time.monotonic() - started) < limit:
-        undone = books.outside(
+    """Wait until no payment is open, nothing but questions is due, and each question has been asked once more.
+
+    The seconds that it took, at most `limit`. What nobody can answer is asked about for a week: that is not waited for.
+    """
+    started = quiet_since = time.monotonic()
+    while (now := time.monotonic()) - started < limit:
+        due = books.outside(
             "SELECT count(*) AS number FROM outbox_outboxevent WHERE done_at IS NULL AND dead_at IS NULL"
-            " AND next_at < now() + interval '3 seconds'"
+            " AND name <> 'attempt.poll_due' AND next_at < now() + interval '3 seconds'"
         )[0]["number"]
         pending = sum(
             row["number"]
@@ -87,10 +91,12 @@ def await_rest(books: Books, *, limit: float) -> float:
                 "SELECT count(*) AS number FROM payments_payment WHERE status = ANY(%s)", list(OPEN)
             )
         )
-        if not undone and not pending:
+        if due or pending:
+            quiet_since = now
+        elif now - quiet_since > ROUND:
             break
         time.sleep(0.5)
-    return waited
+    return now - started
 
 
 def judge(books: Books, charges: Iterable[Charge], wishes: Sequence[Wish]) -> list[str]:
@@ -103,7 +109,7 @@ def judge(books: Books, charges: Iterable[Charge], wishes: Sequence[Wish]) -> li
     }
     attempts = {
         (row["gateway"], row["reference"]): row
-        for row in books.everywhere("SELECT payment_id, gateway, reference, status FROM payments_attempt")
+        for row in books.everywhere("SELECT payment_id, gateway, reference, status, polls FROM payments_attempt")
     }
     taken: dict[str, list[Charge]] = defaultdict(list)
     faults: list[str] = []
@@ -114,12 +120,12 @@ def judge(books: Books, charges: Iterable[Charge], wishes: Sequence[Wish]) -> li
         else:
             taken[str(attempt["payment_id"])].append(charge)
     faults += _keys(payments, wishes)
-    faults += _money(payments, taken)
+    faults += _money(payments, taken, list(attempts.values()))
     faults += _ledger(books, payments)
     faults += _events(books, payments)
     faults += _histories(books, payments)
     faults += [
-        f"an unexplained break: {row['kind']} {row['gateway']} {row['reference']}"
+        f"an unexplained break: {row['kind']} {row['gateway']} {row['reference']}: {row['ours']} there {row['theirs']}"
         for row in books.outside("SELECT * FROM payments_reconciliationbreak WHERE resolved_at IS NULL")
     ]
     return faults
@@ -141,7 +147,9 @@ def _keys(payments: Mapping[str, Any], wishes: Sequence[Wish]) -> list[str]:
     return faults
 
 
-def _money(payments: Mapping[str, Any], taken: Mapping[str, list[Charge]]) -> list[str]:
+def _money(
+    payments: Mapping[str, Any], taken: Mapping[str, list[Charge]], attempts: Sequence[Mapping[str, Any]]
+) -> list[str]:
     """What a provider took once stands in our books once; what it took twice was charged twice."""
     faults = []
     for payment_id, row in payments.items():
@@ -156,7 +164,12 @@ def _money(payments: Mapping[str, Any], taken: Mapping[str, list[Charge]]) -> li
         if captures == 1 and charges[0].amount != row["captured"]:
             faults.append(f"{payment_id}: {charges[0].amount} were taken, {row['captured']} stand in our books")
         if row["status"] in OPEN:
-            faults.append(f"{payment_id} is still {row['status']}")
+            tried = ", ".join(
+                f"{each['gateway']} {each['status']} after {each['polls']} polls"
+                for each in attempts
+                if each["payment_id"] == row["id"]
+            )
+            faults.append(f"{payment_id} is still {row['status']}: {tried}")
     return faults
 
 

@@ -18,16 +18,25 @@ class Storm:
         """`pause` is the mean number of seconds between two blows."""
         self._stage, self._chance, self._pause = stage, random.Random(seed), pause
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._rage, name="storm", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="storm", daemon=True)
+        self._error: Exception | None = None
         self.blows: list[str] = []
 
     def begin(self) -> None:
         self._thread.start()
 
     def end(self) -> None:
-        """Let it calm down: everything is up again when this returns."""
+        """Let it calm down: everything is up again when this returns. What went wrong with the storm is raised."""
         self._stop.set()
         self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            self._rage()
+        except Exception as error:  # noqa: BLE001  raised again by `end`
+            self._error = error
 
     def _rage(self) -> None:
         # Every kind of blow comes in each round, in another order: a short run meets all of them, too.
