@@ -5,6 +5,9 @@ PORT ?= 8000
 WEB_WORKERS ?= 1
 BASE_URL ?= http://127.0.0.1:$(PORT)
 ARGS ?=
+N ?= 1000
+SEED ?= 1
+MUTANT ?=
 KIND ?=
 NAME ?=
 # Processes of the test suite: one more than it has processors to itself, because some mostly wait. 0 runs it in one,
@@ -19,7 +22,7 @@ export UV_PYTHON_DOWNLOADS ?= never
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test invariants demo lint format messages docs docs-check scaffold image-check lock clean setup-local setup-dev
+.PHONY: help run test invariants chaos demo lint format messages docs docs-check scaffold image-check lock clean setup-local setup-dev
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +40,9 @@ invariants: setup-dev ## prove the invariants of tests/invariants.py with full f
 
 demo: setup-local ## play a frontend over HTTP, step by step, against BASE_URL or a server of its own
 	@exec $(BIN)/python -m tools.demo --base-url $(BASE_URL)
+
+chaos: setup-dev ## N payments over all gateways while workers are killed and connections cut (N=1000 SEED=1 MUTANT=)
+	@ENV_FILE= exec $(BIN)/python -m tools.chaos -n $(N) --seed $(SEED) --mutant "$(MUTANT)"
 
 lint: setup-dev ## every check that needs no server: style, types, layers, files of deployment
 	@exec $(BIN)/python -m tools.lint

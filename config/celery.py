@@ -7,13 +7,14 @@ from typing import Any
 
 from celery import Celery
 from celery.schedules import crontab
-from celery.signals import worker_init
+from celery.signals import task_prerun, worker_init
+from django.db import close_old_connections
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
 
 app = Celery("faraja")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-# The Django fixup closes connections per task unless this exact key says otherwise.
+# The Django fixup closes connections per task unless this exact key says otherwise; `look_at_connections` keeps them.
 app.conf.CELERY_DB_REUSE_MAX = 1000
 app.autodiscover_tasks()
 
@@ -30,6 +31,12 @@ app.conf.beat_schedule = {
     "reconcile": {"task": "apps.payments.tasks.reconcile_task", "schedule": crontab(minute="12")},
     "purge-sessions": {"task": "apps.accounts.tasks.purge_sessions_task", "schedule": crontab(hour="3", minute="27")},
 }
+
+
+@task_prerun.connect
+def look_at_connections(**_kwargs: Any) -> None:
+    """Let go of a connection that was cut: a thread that kept it would fail every task that it is given."""
+    close_old_connections()
 
 
 @worker_init.connect
