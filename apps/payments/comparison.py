@@ -104,6 +104,6 @@ def _is_other_fate(ours: OurCharge, theirs: Fate) -> bool:
     if theirs is Fate.UNCLEAR:
         # Where we say that it is paid, nobody confirms it; elsewhere nobody contradicts us.
         return ours.fate is Fate.PAID
-    # We may have given up on a charge that the gateway still waits for: that is an opinion, and no money.
-    gave_up = ours.status in {AttemptStatus.EXPIRED, AttemptStatus.CANCELLED} and theirs is Fate.OPEN
+    # We may have given up on a charge that the gateway still waits for, or whose prompt it refused: that is no money.
+    gave_up = ours.fate is Fate.UNPAID and theirs is Fate.OPEN
     return ours.fate is not theirs and not gave_up

@@ -108,7 +108,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("-n", "--payments", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=0.05, help="of the providers' calls and callbacks that fail")
-    parser.add_argument("--pause", type=float, default=4.0, help="seconds between two blows, on average")
+    parser.add_argument("--pause", type=float, default=5.0, help="seconds between two blows, on average")
     parser.add_argument("--mutant", default="", choices=["", *MUTANTS], help="a defect that the oracle has to find")
     options = parser.parse_args(arguments)
     faulthandler.register(signal.SIGUSR1)

@@ -78,7 +78,7 @@ class Crowd:
     def tenant_ids(self) -> list[str]:
         return [merchant.tenant_id for merchant in self._merchants]
 
-    def pay(self, count: int, *, hands: int = 16) -> None:
+    def pay(self, count: int, *, hands: int = 32) -> None:
         """Start `count` payments, `hands` at a time, and send the customers who need one to their page."""
         plans = [self._plan(number) for number in range(count)]
         with ThreadPoolExecutor(hands) as pool:
