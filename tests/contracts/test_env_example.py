@@ -21,6 +21,7 @@ NOT_OURS = {
     "BUILDAH_ISOLATION",
     "BUILDAH_OPTIONS",
     "BUILD_OPTIONS",
+    "CHAOS_MUTANT",  # given by the chaos run to its own processes
     "MAKELEVEL",
     "NO_COLOR",
     "PATH",

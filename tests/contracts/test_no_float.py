@@ -13,8 +13,11 @@ NEAR_MONEY = ("core/money.py", "services/reading.py", "apps/payments", "services
 # Times are floats by everyone's convention. Whatever is named so is a time, and nothing else may be a float.
 TIMES = ("timeout", "lifetime", "seconds", "wait", "waits", "jitter", "ends_at", "asked_at", "deadline", "pause")
 
-# Functions that are about doubles, and why no amount comes of them.
-ON_PURPOSE = {"js_number": "the digits that ClickPesa's side signs are JavaScript's; no amount is read from them"}
+# Functions that are about fractions, and why no amount comes of them.
+ON_PURPOSE = {
+    "js_number": "the digits that ClickPesa's side signs are JavaScript's; no amount is read from them",
+    "success": "how many of the payments that ended were paid, for a chart",
+}
 
 
 class Floats(ast.NodeVisitor):

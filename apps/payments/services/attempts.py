@@ -103,7 +103,7 @@ def submit_attempt(*, attempt_id: UUID) -> None:
         end_submission(submission, submission.call)
     except GatewayUnavailable as away:
         waited = timezone.now() - submission.attempt.created_at
-        raise GatewayAway(min(waited / 2, LONGEST_PAUSE)) from away
+        raise GatewayAway(min(waited // 2, LONGEST_PAUSE)) from away
 
 
 def begin_submission(*, attempt_id: UUID) -> Submission | None:

@@ -25,7 +25,7 @@ logger = logging.getLogger("faraja.payments")
 T = TypeVar("T")
 
 # How often a waiting request says that it is still alive.
-BEAT = 0.5
+BEAT_SECONDS = 0.5
 
 
 def call_patiently(
@@ -49,7 +49,7 @@ def call_patiently(
     ends_at = time.monotonic() + settings.PAYMENT_INLINE_SECONDS
     while (left := ends_at - time.monotonic()) > 0:
         try:
-            future.exception(timeout=min(left, BEAT))
+            future.exception(timeout=min(left, BEAT_SECONDS))
         except StillRunning:
             still_here()
         else:

@@ -17,7 +17,7 @@ from apps.payments.services.progress import waiting_topic
 from core.wakeup import Sleeper
 
 # Whoever is not woken looks this often.
-LOOK_EVERY = 1.0
+LOOK_SECONDS = 1.0
 UNDER_WAY = frozenset({PaymentStatus.CREATED, PaymentStatus.PROCESSING, PaymentStatus.REQUIRES_ACTION})
 
 
@@ -46,7 +46,7 @@ def _await(payment_id: UUID, seconds: float, is_news: Callable[[Watched], bool])
             if left <= 0:
                 return
             _let_go()
-            sleeper.sleep(min(left, LOOK_EVERY))
+            sleeper.sleep(min(left, LOOK_SECONDS))
 
 
 def _let_go() -> None:

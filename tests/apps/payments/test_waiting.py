@@ -167,7 +167,7 @@ def test_news_ends_the_wait(settings, monkeypatch, has_bell):
     if not has_bell:
         settings.REDIS_URL = ""
     # Woken, it answers although it would not have looked for long.
-    monkeypatch.setattr(waiting, "LOOK_EVERY", 15.0 if has_bell else 0.2)
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 15.0 if has_bell else 0.2)
     member, found = make_member(), list[Any]()
     payment = make_payment(member, gateway="scripted")
     thread = waiter(member, payment, found, wait=20, status="processing")
