@@ -17,7 +17,6 @@ from django.utils import timezone
 
 from apps.payments.derivation import AttemptStatus, PaymentStatus
 from apps.payments.models.payments import Attempt, Observation, Payment
-from apps.payments.schedule import jittered, next_wait
 from apps.payments.selectors.payments import get_attempt
 from apps.payments.services.accounts import Account, callback_url_of, open_account
 from apps.payments.services.breaker import GatewayAway, GatewayResting, Permit, admit
@@ -30,9 +29,9 @@ from apps.payments.services.progress import (
     lock_attempt,
     observe_attempt,
 )
+from apps.payments.services.questions import plan_question
 from core.crash import crash_point
 from core.money import Money
-from core.outbox.publisher import publish
 from core.tenancy import tenant_atomic
 from services.http import GatewayUnavailable, OutcomeUnknown
 from services.payments.base import (
@@ -206,7 +205,7 @@ def poll_attempt(*, attempt_id: UUID, poll: int) -> None:
     if attempt.polls != poll or is_answered(attempt):
         return
     try:
-        ask_gateway(attempt_id=attempt_id)
+        _ask(attempt)
     except GatewayResting:
         raise  # the same question again, once the gateway is asked anything at all
     except (GatewayUnavailable, OutcomeUnknown, GatewayRefused) as silence:
@@ -216,7 +215,10 @@ def poll_attempt(*, attempt_id: UUID, poll: int) -> None:
 
 def ask_gateway(*, attempt_id: UUID) -> None:
     """Ask once, now, and record what the gateway says. A gateway that cannot be asked is left in peace."""
-    attempt = get_attempt(attempt_id=attempt_id)
+    _ask(get_attempt(attempt_id=attempt_id))
+
+
+def _ask(attempt: Attempt) -> None:
     account = open_account(attempt.gateway, attempt.account_id)
     payment = attempt.payment
     is_lost = attempt.status == AttemptStatus.UNKNOWN and payment.status == PaymentStatus.PROCESSING
@@ -230,7 +232,7 @@ def ask_gateway(*, attempt_id: UUID) -> None:
             return
     except ChargeNotFound:
         return  # not a failure: gateways know a fresh charge a moment later
-    record_charge(attempt_id=attempt_id, source=Observation.Source.POLL, result=result)
+    record_charge(attempt_id=attempt.pk, source=Observation.Source.POLL, result=result)
 
 
 def id_of(attempt: Attempt) -> ChargeId:
@@ -320,14 +322,5 @@ def _plan_next_poll(*, attempt_id: UUID, poll: int) -> None:
 
 
 def _schedule_poll(attempt: Attempt) -> None:
-    """Publish the next question, or leave `next_poll_at` empty after a week: then a person has to look."""
-    if not can(attempt, Capability.QUERY):
-        return
-    age = timezone.now() - (attempt.submitted_at or attempt.created_at)
-    wait = next_wait(polls=attempt.polls, age=age, first_waits=settings.PAYMENT_POLL_SECONDS)
-    attempt.next_poll_at = None
-    if wait is not None:
-        wait = jittered(wait)
-        attempt.next_poll_at = timezone.now() + wait
-        publish("attempt.poll_due", {"attempt_id": str(attempt.pk), "poll": attempt.polls}, delay=wait)
-    attempt.save(update_fields=["polls", "next_poll_at", "updated_at"])
+    if can(attempt, Capability.QUERY):
+        plan_question(attempt, "attempt.poll_due", {"attempt_id": str(attempt.pk)})

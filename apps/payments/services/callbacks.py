@@ -209,18 +209,15 @@ def _act_on(stored: InboxDelivery) -> str:
     account = open_account_of(stored.gateway, stored.account_id, stored.tenant_id)
     outcomes = []
     for event in account.gateway.parse(Delivery(body=bytes(stored.body), headers=stored.headers)):
-        apply = APPLY.get(event.subject)
-        if apply is None:
-            continue
         route = find_gateway_reference(gateway=stored.gateway, reference=event.reference)
         # Another account's callback, or news of a refund that names a charge, says nothing about it.
         if route is None or route.account_id != stored.account_id or route.kind != event.subject.value:
-            outcomes.append(_without_owner(stored, event))
+            outcomes.append(_without_owner(stored, event, route))
             continue
         _note_subject(stored, route.subject_id)
         with tenant_scope(route.tenant_id):
             try:
-                outcomes.append(apply(route.subject_id, account, Trust(stored.trust), event.result))
+                outcomes.append(APPLY[event.subject](route.subject_id, account, Trust(stored.trust), event.result))
             except (GatewayUnavailable, OutcomeUnknown) as silence:
                 outcomes.append(_unanswered(stored, silence))
             except GatewayRefused as refusal:
@@ -248,39 +245,41 @@ def apply_charge_news(attempt_id: UUID, account: Account, trust: Trust, result: 
     return "recorded"
 
 
-def apply_refund_news(refund_id: UUID, _account: Account, trust: Trust, result: TransferResult) -> str:
-    """The same of a refund."""
-    if trust is Trust.SIGNED:
-        record_refund(refund_id=refund_id, source=Observation.Source.WEBHOOK, result=result)
-        return "recorded"
-    ask_refund(refund_id=refund_id)
-    return "asked the gateway"
+def _transfer_news(
+    keep: Callable[[UUID, TransferResult], None], ask: Callable[[UUID], None]
+) -> Callable[[UUID, Account, Trust, Any], str]:
+    """The same of money that goes out: `keep` what is signed, `ask` about the rest."""
 
+    def apply(transfer_id: UUID, _account: Account, trust: Trust, result: TransferResult) -> str:
+        if trust is Trust.SIGNED:
+            keep(transfer_id, result)
+            return "recorded"
+        ask(transfer_id)
+        return "asked the gateway"
 
-def apply_payout_news(payout_id: UUID, _account: Account, trust: Trust, result: TransferResult) -> str:
-    """The same of a payout."""
-    if trust is Trust.SIGNED:
-        record_payout(payout_id=payout_id, source=Observation.Source.WEBHOOK, result=result)
-        return "recorded"
-    ask_payout(payout_id=payout_id)
-    return "asked the gateway"
+    return apply
 
 
 # What news is about, and who takes it: (id of the subject, account, trust, result) -> what was done.
 APPLY: dict[Subject, Callable[[UUID, Account, Trust, Any], str]] = {
     Subject.CHARGE: apply_charge_news,
-    Subject.REFUND: apply_refund_news,
-    Subject.PAYOUT: apply_payout_news,
+    Subject.REFUND: _transfer_news(
+        lambda refund_id, result: record_refund(refund_id=refund_id, source=Observation.Source.WEBHOOK, result=result),
+        lambda refund_id: ask_refund(refund_id=refund_id),
+    ),
+    Subject.PAYOUT: _transfer_news(
+        lambda payout_id, result: record_payout(payout_id=payout_id, source=Observation.Source.WEBHOOK, result=result),
+        lambda payout_id: ask_payout(payout_id=payout_id),
+    ),
 }
 
 
-def _without_owner(stored: InboxDelivery, event: GatewayEvent) -> str | timedelta:
+def _without_owner(stored: InboxDelivery, event: GatewayEvent, known: GatewayReference | None) -> str | timedelta:
     """Look again for a day, at growing intervals, then call it an orphan."""
     if (wait := _wait(stored)) is not None:
         return wait
     told = {"delivery_id": str(stored.pk), "subject": event.subject.value, "status": str(event.result.status)}
     money = event.result.money
-    known = GatewayReference.objects.filter(gateway=stored.gateway, reference=event.reference).first()
     open_break(
         ReconciliationBreak.Kind.ORPHAN_EVENT,
         gateway=stored.gateway,

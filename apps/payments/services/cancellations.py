@@ -116,16 +116,11 @@ def _begin(attempt_id: UUID) -> _Withdrawal | None:
     attempt = get_attempt(attempt_id=attempt_id)
     # One that is just being sent: the news of it brings the wish up again.
     is_unheard = attempt.status in {AttemptStatus.QUEUED, AttemptStatus.SUBMITTING}
-    if is_unheard or _is_ended(attempt) or not can(attempt, Capability.CANCEL):
+    if is_unheard or is_answered(attempt) or not can(attempt, Capability.CANCEL):
         return None
     account = open_account(attempt.gateway, attempt.account_id)
     permit = admit(account.code, account.key)
     return _Withdrawal(attempt_id=attempt_id, gateway=account.gateway, charge=id_of(attempt), permit=permit)
-
-
-@tenant_atomic
-def _is_ended(attempt: Attempt) -> bool:
-    return is_answered(attempt)
 
 
 def _end(withdrawal: _Withdrawal, answer: Callable[[], ChargeResult | None]) -> None:

@@ -28,7 +28,7 @@ from apps.payments.models.payments import Attempt, Observation
 from apps.payments.models.reconciliation import ReconciliationBreak, ReconciliationRun
 from apps.payments.selectors.payments import get_attempt
 from apps.payments.services.accounts import Account, every_account, open_account, open_account_of
-from apps.payments.services.attempts import ask_gateway, record_charge
+from apps.payments.services.attempts import ask_gateway, id_of, record_charge
 from apps.payments.services.breaks import explain_breaks, open_break
 from apps.payments.services.callbacks import process_again
 from core.audit.actions import Action
@@ -40,7 +40,6 @@ from core.tenancy import tenant_scope, tenant_transaction
 from services.http import GatewayUnavailable, OutcomeUnknown
 from services.payments.base import (
     Capability,
-    ChargeId,
     ChargeNotFound,
     ChargeResult,
     ChargeStatus,
@@ -275,7 +274,7 @@ def recheck_attempt(*, attempt_id: UUID) -> None:
 
 
 def _compare_by_question(account: Account, attempt: Attempt) -> None:
-    known = ChargeId(reference=attempt.reference, provider_reference=attempt.provider_reference)
+    known = id_of(attempt)
     (ours,) = _our_charges(_routes(account, reference=attempt.reference))
     try:
         theirs = account.call(lambda gateway: gateway.query(known))

@@ -20,6 +20,7 @@ from apps.payments.models.transfers import Refund
 from apps.payments.references import new_reference
 from apps.payments.selectors.refunds import get_refund
 from apps.payments.services.accounts import Account, open_account
+from apps.payments.services.attempts import id_of
 from apps.payments.services.ledger import record_line
 from apps.payments.services.progress import advance_payment
 from apps.payments.services.references import remember_reference
@@ -41,7 +42,6 @@ from core.tenancy import current_tenant_id, tenant_atomic
 from services.payments.base import (
     AmountOutOfRange,
     Capability,
-    ChargeId,
     PaymentGateway,
     RefundNotSupported,
     RefundRequest,
@@ -113,7 +113,7 @@ class _RefundDesk(Desk[Refund]):
         return gateway.refund(_request_of(transfer))
 
     def ask(self, gateway: PaymentGateway, transfer: Refund) -> TransferResult:
-        charge = _charge_of(transfer.attempt)
+        charge = id_of(transfer.attempt)
         return gateway.query_refund(
             TransferId(reference=transfer.reference, provider_reference=transfer.provider_reference, charge=charge)
         )
@@ -281,12 +281,8 @@ def _allows_manual(account: Account) -> bool:
 
 def _request_of(refund: Refund) -> RefundRequest:
     return RefundRequest(
-        reference=refund.reference, charge=_charge_of(refund.attempt), money=refund.money, reason=refund.reason
+        reference=refund.reference, charge=id_of(refund.attempt), money=refund.money, reason=refund.reason
     )
-
-
-def _charge_of(attempt: Attempt) -> ChargeId:
-    return ChargeId(reference=attempt.reference, provider_reference=attempt.provider_reference)
 
 
 def _is_manual(refund: Refund) -> bool:

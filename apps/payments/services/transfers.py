@@ -18,15 +18,15 @@ from datetime import timedelta
 from typing import ClassVar, Generic, TypeVar
 from uuid import UUID
 
-from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.payments.models.payments import Observation
 from apps.payments.models.transfers import Payout, Refund
-from apps.payments.schedule import jittered, next_wait
+from apps.payments.schedule import jittered
 from apps.payments.services.accounts import open_account
 from apps.payments.services.breaker import GatewayResting
+from apps.payments.services.questions import plan_question
 from apps.payments.transfers import ENDED, SHOWN, Heard, ShownStatus, TransferStatus, derive_transfer
 from core.crash import crash_point
 from core.exceptions import Conflict, RuleViolated
@@ -330,12 +330,4 @@ def _plan_next_poll(desk: Desk[T], transfer_id: UUID, poll: int) -> None:
 
 
 def _schedule_poll(desk: Desk[T], transfer: T) -> None:
-    """Publish the next question, or leave `next_poll_at` empty after a week: then a person has to look."""
-    age = timezone.now() - (transfer.submitted_at or transfer.created_at)
-    wait = next_wait(polls=transfer.polls, age=age, first_waits=settings.PAYMENT_POLL_SECONDS)
-    transfer.next_poll_at = None
-    if wait is not None:
-        wait = jittered(wait)
-        transfer.next_poll_at = timezone.now() + wait
-        publish(f"{desk.name}.poll_due", {**desk.told(transfer), "poll": transfer.polls}, delay=wait)
-    transfer.save(update_fields=["polls", "next_poll_at", "updated_at"])
+    plan_question(transfer, f"{desk.name}.poll_due", desk.told(transfer))
