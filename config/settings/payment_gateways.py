@@ -24,6 +24,9 @@ DEMO_WALLET_CODES = {
 # As Polar makes them: base64 behind a prefix. It says faraja-demo-polar-webhook-secret.
 DEMO_POLAR_SECRET = "whsec_ZmFyYWphLWRlbW8tcG9sYXItd2ViaG9vay1zZWNyZXQ="  # noqa: S105  the simulator's
 
+# How an entry begins: only tenants have accounts there.
+NO_ACCOUNT: dict[str, Any] = {"CREDENTIALS": None, "CALLBACK_TOKEN": ""}
+
 
 def payment_gateways(simulators_url: str | None = None) -> dict[str, Any]:
     """Every gateway of the kit. With `simulators_url` each address and credential has a local default.
@@ -41,37 +44,37 @@ def payment_gateways(simulators_url: str | None = None) -> dict[str, Any]:
 
 
 def _clickpesa(read: _Reader) -> dict[str, Any]:
-    has_account = read.is_local or bool(read.optional("CLICKPESA_CLIENT_ID"))
-    return {
+    entry: dict[str, Any] = NO_ACCOUNT | {
         "BACKEND": "services.payments.providers.clickpesa.ClickPesaGateway",
         "OPTIONS": {
             "base_url": read.url(
                 "CLICKPESA_BASE_URL", live="https://api.clickpesa.com/third-parties", local="/clickpesa/third-parties"
             )
         },
-        "CREDENTIALS": {
+        "OPTIONAL": ("checksum_key",),  # without it callbacks are hints; production refuses any other empty one
+    }
+    if read.has_account("CLICKPESA_CLIENT_ID"):
+        entry["CREDENTIALS"] = {
             "client_id": read.required("CLICKPESA_CLIENT_ID", "demo-client"),
             "api_key": read.required("CLICKPESA_API_KEY", "demo-api-key"),
             "checksum_key": read.optional("CLICKPESA_CHECKSUM_KEY", "demo-checksum-key"),
         }
-        if has_account
-        else None,
-        "OPTIONAL": ("checksum_key",),  # without it callbacks are hints; production refuses any other empty one
-        "CALLBACK_TOKEN": read.required("CLICKPESA_CALLBACK_TOKEN", "demo-clickpesa-callback-token")
-        if has_account
-        else "",
-    }
+        entry["CALLBACK_TOKEN"] = read.required("CLICKPESA_CALLBACK_TOKEN", "demo-clickpesa-callback-token")
+    return entry
 
 
 def _selcom(read: _Reader) -> dict[str, Any]:
-    has_account = read.is_local or bool(read.optional("SELCOM_VENDOR"))
-    return {
+    entry: dict[str, Any] = NO_ACCOUNT | {
         "BACKEND": "services.payments.providers.selcom.SelcomGateway",
         "OPTIONS": {
             "base_url": read.url("SELCOM_BASE_URL", live="https://apigw.selcommobile.com/v1", local="/selcom/v1"),
             "fallback_email": read.optional("SELCOM_FALLBACK_EMAIL", "customers@example.com"),
         },
-        "CREDENTIALS": {
+        # Without a pin nothing is paid out, without a sender nothing to banks.
+        "OPTIONAL": ("fallback_email", "float_vendor", "pin", "sender_name", "sender_phone"),
+    }
+    if read.has_account("SELCOM_VENDOR"):
+        entry["CREDENTIALS"] = {
             "vendor": read.required("SELCOM_VENDOR", "demo-till"),
             "api_key": read.required("SELCOM_API_KEY", "demo-selcom-key"),
             "api_secret": read.required("SELCOM_API_SECRET", "demo-selcom-secret"),
@@ -80,20 +83,16 @@ def _selcom(read: _Reader) -> dict[str, Any]:
             "sender_name": read.optional("SELCOM_SENDER_NAME", "Demo Shop"),
             "sender_phone": read.optional("SELCOM_SENDER_PHONE", "+255700000001"),
         }
-        if has_account
-        else None,
-        # Without a pin nothing is paid out, without a sender nothing to banks.
-        "OPTIONAL": ("fallback_email", "float_vendor", "pin", "sender_name", "sender_phone"),
-        "CALLBACK_TOKEN": read.required("SELCOM_CALLBACK_TOKEN", "demo-selcom-callback-token") if has_account else "",
-    }
+        entry["CALLBACK_TOKEN"] = read.required("SELCOM_CALLBACK_TOKEN", "demo-selcom-callback-token")
+    return entry
 
 
 def _beem_pay(read: _Reader) -> dict[str, Any]:
-    has_account = read.is_local or bool(read.optional("BEEM_PAY_API_KEY"))
+    has_account = read.has_account("BEEM_PAY_API_KEY")
     mode = env.str("BEEM_PAY_TOKEN_MODE", default="per_order")
     # The codes of the networks come from Beem; without them there is nowhere to pay out to.
     wallet_codes = env.dict("BEEM_PAY_WALLET_CODES", default=DEMO_WALLET_CODES if read.is_local else {})
-    entry: dict[str, Any] = {
+    entry: dict[str, Any] = NO_ACCOUNT | {
         "BACKEND": "services.payments.providers.beem.BeemPayGateway",
         "OPTIONS": {
             "checkout_url": read.url(
@@ -104,19 +103,16 @@ def _beem_pay(read: _Reader) -> dict[str, Any]:
             ),
             "token_mode": mode,
         },
-        "CREDENTIALS": {
+        "OPTIONAL": ("secure_token",) if mode == "off" else (),  # production refuses any other empty one
+    }
+    if has_account:
+        entry["CREDENTIALS"] = {
             "api_key": read.required("BEEM_PAY_API_KEY", "demo-beem-key"),
             "secret_key": read.required("BEEM_PAY_SECRET_KEY", "demo-beem-secret"),
             "secure_token": read.optional("BEEM_PAY_SECURE_TOKEN", "demo-beem-secure-token"),
             "reference_prefix": read.required("BEEM_PAY_REFERENCE_PREFIX", "DEMO"),
         }
-        if has_account
-        else None,
-        "OPTIONAL": ("secure_token",) if mode == "off" else (),  # production refuses any other empty one
-        "CALLBACK_TOKEN": read.required("BEEM_PAY_CALLBACK_TOKEN", "demo-beem-pay-callback-token")
-        if has_account
-        else "",
-    }
+        entry["CALLBACK_TOKEN"] = read.required("BEEM_PAY_CALLBACK_TOKEN", "demo-beem-pay-callback-token")
     if wallet_codes:
         entry["BACKEND"] = "services.payments.providers.beem_payouts.BeemPayWithPayouts"
         entry["OPTIONS"] |= {
@@ -134,21 +130,20 @@ def _beem_pay(read: _Reader) -> dict[str, Any]:
 
 
 def _polar(read: _Reader) -> dict[str, Any]:
-    has_account = read.is_local or bool(read.optional("POLAR_ACCESS_TOKEN"))
-    return {
+    entry: dict[str, Any] = NO_ACCOUNT | {
         "BACKEND": "services.payments.providers.polar.PolarGateway",
         "OPTIONS": {"base_url": read.url("POLAR_BASE_URL", live="https://api.polar.sh", local="/polar")},
-        "CREDENTIALS": {
+        "OPTIONAL": ("default_currency",),  # without it: US dollars, as Polar's organizations begin
+    }
+    if read.has_account("POLAR_ACCESS_TOKEN"):
+        entry["CREDENTIALS"] = {
             "access_token": read.required("POLAR_ACCESS_TOKEN", "demo-polar-token"),
             "webhook_secret": read.required("POLAR_WEBHOOK_SECRET", DEMO_POLAR_SECRET),
             "product_id": read.required("POLAR_PRODUCT_ID", "e8b2c1a4-5f3d-4c7e-9a10-2b6c7d8e9f01"),
             "default_currency": read.optional("POLAR_DEFAULT_CURRENCY", "tzs"),
         }
-        if has_account
-        else None,
-        "OPTIONAL": ("default_currency",),  # without it: US dollars, as Polar's organizations begin
-        "CALLBACK_TOKEN": read.required("POLAR_CALLBACK_TOKEN", "demo-polar-callback-token") if has_account else "",
-    }
+        entry["CALLBACK_TOKEN"] = read.required("POLAR_CALLBACK_TOKEN", "demo-polar-callback-token")
+    return entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +155,10 @@ class _Reader:
     @property
     def is_local(self) -> bool:
         return self.simulators_url is not None
+
+    def has_account(self, name: str) -> bool:
+        """Whether the installation has an account of its own: its first credential is there, or a simulator's is."""
+        return self.is_local or bool(self.optional(name))
 
     def url(self, name: str, *, live: str, local: str) -> str:
         return str(env.str(name, default=live if self.simulators_url is None else self.simulators_url + local))
