@@ -7,9 +7,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from core.money import EXPONENTS, Money
-from services.http import is_header_safe
+from services.http import Delivery, is_header_safe
+from services.payments.base import WebhookRejected
+from services.reading import read_json
 
 MAX_LINK = 2000  # characters; longer ones fail in some browsers
+
+
+def object_of(delivery: Delivery) -> dict[str, Any]:
+    """The JSON object in a callback, or `WebhookRejected`."""
+    body = read_json(delivery.body)
+    if not isinstance(body, dict):
+        raise WebhookRejected
+    return body
 
 
 def text_of(value: Any) -> str:

@@ -6,8 +6,6 @@ Source of every shape and code: the Beem vendor notes (sections 1 to 3, 5 and 8)
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hmac
 import math
 import re
@@ -25,7 +23,7 @@ from services.simulators.config import Config
 from services.simulators.ledger.callbacks import NewCallback
 from services.simulators.ledger.texts import Text
 from services.simulators.scenarios import text_scenario
-from services.simulators.world import JSON, NotJSON, Refusal, World, read_object, world_of
+from services.simulators.world import JSON, NotJSON, Refusal, World, basic_pair, read_object, world_of
 
 PREFIX = "/beem"
 PROVIDER = "beem sms"  # Beem's payments have callbacks of their own, to another address
@@ -77,12 +75,8 @@ def require_account(request: Request) -> World:
     header = request.headers.get("authorization")
     if header is None:
         raise refuse(config, 107)
-    scheme, _, encoded = header.partition(" ")
-    try:
-        given = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):
-        given = b""
-    if scheme.lower() != "basic" or b":" not in given:
+    given = basic_pair(header)
+    if given is None:
         raise refuse(config, 108)
     if not hmac.compare_digest(given, f"{config.beem_api_key}:{config.beem_secret_key}".encode()):
         raise refuse(config, 120)

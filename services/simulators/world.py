@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import contextlib
 import logging
 import os
@@ -63,6 +65,16 @@ class Refusal(Exception):
     def __init__(self, status: int, body: dict[str, Any]) -> None:
         self.status, self.body = status, body
         super().__init__(body)
+
+
+def basic_pair(header: str) -> bytes | None:
+    """`name:secret` of an Authorization header with the Basic scheme (RFC 7617), or None where it has no such pair."""
+    scheme, _, encoded = header.partition(" ")
+    try:
+        given = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return given if scheme.lower() == "basic" and b":" in given else None
 
 
 class JSON(Response):

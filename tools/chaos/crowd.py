@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import secrets
-import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -55,7 +54,7 @@ class Merchant:
 class Crowd:
     """`wishes` fills while `begin` runs; nobody gives up before an answer came."""
 
-    def __init__(self, base_url: str, *, seed: int, gateways: Mapping[str, str] | None = None) -> None:
+    def __init__(self, base_url: str, *, seed: int) -> None:
         limits = httpx.Limits(max_connections=64, max_keepalive_connections=32)
         self._api = httpx.Client(base_url=base_url, timeout=10, trust_env=False, limits=limits)
         self._browser = httpx.Client(timeout=10, trust_env=False, limits=limits, follow_redirects=False)
@@ -63,7 +62,6 @@ class Crowd:
         self._merchants: list[Merchant] = []
         self.wishes: list[Wish] = []
         self.server_errors: list[str] = []
-        self._stop = threading.Event()
 
     def register(self, count: int) -> None:
         """Sign up `count` merchants, each with a tenant of its own."""

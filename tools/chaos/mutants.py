@@ -40,8 +40,8 @@ REST = timedelta(seconds=3)
 MUTANTS: dict[str, Callable[[], None]] = {"charges_again": charges_again, "trusts_anybody": trusts_anybody}
 
 
-class MutantConfig(AppConfig):
-    """Installed by `tools.chaos.settings` alone."""
+class ChaosConfig(AppConfig):
+    """Installed by `tools.chaos.settings` alone: shortens the breaker's rest, and brings in the mutant of the run."""
 
     name = "tools.chaos"
     label = "chaos"

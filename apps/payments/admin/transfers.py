@@ -24,7 +24,7 @@ from apps.payments.selectors.stories import Story, get_story_of_payout, get_stor
 from apps.payments.services.operators import ask_about_payout, ask_about_refund, decide_about_payout
 from apps.payments.services.refunds import complete_refund, reject_refund
 from apps.payments.transfers import ENDED, TransferStatus
-from core.admin import TenantFilter, asked_actions, in_its_room
+from core.admin import TenantFilter, UseCase, asked_actions, in_its_room
 from core.exports import AuditedExport
 
 # Each is a call that may take long, and all of them are one request.
@@ -101,6 +101,19 @@ class TransferAdmin(AuditedExport, StoryAdmin):
         return code(row.reference)
 
 
+def _asked_again(ask: UseCase) -> tuple[Any, Any]:
+    return asked_actions(
+        "ask_again",
+        use_case=in_its_room(ask),
+        permission="act",
+        title=gettext_lazy("Ask the gateway again"),
+        warning=gettext_lazy("The gateway is asked what became of these transfers, and its answer counts."),
+        done=gettext_lazy("The gateway was asked."),
+        max_chosen=MAX_ASKED,
+        icon="sync",
+    )
+
+
 @admin.register(Refund)
 class RefundAdmin(TransferAdmin):
     resource_classes = [RefundExport]
@@ -120,17 +133,8 @@ class RefundAdmin(TransferAdmin):
     actions = ("ask_again", "complete", "reject")
     actions_detail = ("ask_again_one", "complete_one", "reject_one")
 
-    ask_again, ask_again_one = asked_actions(
-        "ask_again",
-        use_case=in_its_room(
-            lambda request, refund, _reason: ask_about_refund(operator_id=operator_id_of(request), refund_id=refund.pk)
-        ),
-        permission="act",
-        title=gettext_lazy("Ask the gateway again"),
-        warning=gettext_lazy("The gateway is asked what became of these transfers, and its answer counts."),
-        done=gettext_lazy("The gateway was asked."),
-        max_chosen=MAX_ASKED,
-        icon="sync",
+    ask_again, ask_again_one = _asked_again(
+        lambda request, refund, _reason: ask_about_refund(operator_id=operator_id_of(request), refund_id=refund.pk)
     )
     complete, complete_one = asked_actions(
         "complete",
@@ -216,17 +220,8 @@ class PayoutAdmin(TransferAdmin):
     actions = ("ask_again", "was_sent", "was_not_sent")
     actions_detail = ("ask_again_one", "was_sent_one", "was_not_sent_one")
 
-    ask_again, ask_again_one = asked_actions(
-        "ask_again",
-        use_case=in_its_room(
-            lambda request, payout, _reason: ask_about_payout(operator_id=operator_id_of(request), payout_id=payout.pk)
-        ),
-        permission="act",
-        title=gettext_lazy("Ask the gateway again"),
-        warning=gettext_lazy("The gateway is asked what became of these transfers, and its answer counts."),
-        done=gettext_lazy("The gateway was asked."),
-        max_chosen=MAX_ASKED,
-        icon="sync",
+    ask_again, ask_again_one = _asked_again(
+        lambda request, payout, _reason: ask_about_payout(operator_id=operator_id_of(request), payout_id=payout.pk)
     )
     was_sent, was_sent_one = asked_actions(
         "was_sent",

@@ -29,7 +29,7 @@ from django.core.exceptions import ImproperlyConfigured
 from core.money import AmountNotRepresentable, Money
 from services.http import Answer, Delivery, GatewayUnavailable, HttpClient, OutcomeUnknown
 from services.options import required
-from services.payments.answers import balance_of, page_link, text_of
+from services.payments.answers import balance_of, object_of, page_link, text_of
 from services.payments.base import (
     Capability,
     ChargeRequest,
@@ -45,7 +45,7 @@ from services.payments.base import (
     Trust,
     WebhookRejected,
 )
-from services.reading import read_json, recordable, storable
+from services.reading import recordable, storable
 
 logger = logging.getLogger("faraja.payments.beem_pay")
 
@@ -245,9 +245,7 @@ class BeemPayGateway(PaymentGateway):
         return {}
 
     def _read(self, delivery: Delivery) -> _News:
-        body = read_json(delivery.body)
-        if not isinstance(body, dict):
-            raise WebhookRejected
+        body = object_of(delivery)
         reference = text_of(body.get("referenceNumber")).removeprefix(f"{self._prefix}-")
         # Some clients were sent `transactionId`.
         transaction = text_of(body.get("transactionID") or body.get("transactionId")).lower()

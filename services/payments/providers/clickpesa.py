@@ -16,7 +16,7 @@ from typing import Any
 from core.money import AmountNotRepresentable, Money
 from services.http import Delivery, GatewayUnavailable, OutcomeUnknown
 from services.options import required
-from services.payments.answers import balance_of, text_of
+from services.payments.answers import balance_of, object_of, text_of
 from services.payments.base import (
     Capability,
     ChargeId,
@@ -57,7 +57,7 @@ from services.payments.providers.clickpesa_reading import (
     created_at,
     transfer_result,
 )
-from services.reading import read_json, storable
+from services.reading import storable
 
 PUSH = "/payments/initiate-ussd-push-request"
 # ClickPesa docs, webhooks: the first word of an event's name.
@@ -254,7 +254,7 @@ class ClickPesaGateway(PaymentGateway):
         The checksum stands in the body (ClickPesa docs); a header `X-ClickPesa-Signature`, which several clients look
         for and no vendor document names, may carry it instead (unconfirmed).
         """
-        body = _read_object(delivery)
+        body = object_of(delivery)
         if not self._checksum_key:
             return
         claims = [body.get("checksum"), delivery.headers.get("x-clickpesa-signature")]
@@ -268,7 +268,7 @@ class ClickPesaGateway(PaymentGateway):
 
     def parse(self, delivery: Delivery) -> list[GatewayEvent]:
         """The news about a payment or a payout; none for deposits. Raises `WebhookRejected` on junk."""
-        body = _read_object(delivery)
+        body = object_of(delivery)
         # The failure event has been seen with `eventType` (ClickPesa docs, 2025).
         event = body.get("event") or body.get("eventType")
         if not isinstance(event, str):
@@ -313,10 +313,3 @@ def _pushed(body: dict[str, Any]) -> ChargeResult:
 
 def _mark(item: dict[str, Any]) -> str:
     return text_of(item.get("id")) or repr(item)
-
-
-def _read_object(delivery: Delivery) -> dict[str, Any]:
-    body = read_json(delivery.body)
-    if not isinstance(body, dict):
-        raise WebhookRejected
-    return body

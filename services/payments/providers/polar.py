@@ -17,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from services.http import READ_TIMEOUT, Delivery, GatewayUnavailable, HttpClient, OutcomeUnknown
 from services.options import required
+from services.payments.answers import object_of
 from services.payments.base import (
     AmountOutOfRange,
     Capability,
@@ -63,7 +64,7 @@ from services.payments.providers.polar_objects import (
     to_polar,
 )
 from services.payments.providers.polar_signing import MESSAGE_ID, is_signed, signing_keys
-from services.reading import read_json, storable
+from services.reading import storable
 
 CHECKOUTS, ORDERS, REFUNDS = "/v1/checkouts/", "/v1/orders/", "/v1/refunds/"  # the last slash is part of the name
 # Where a checkout is looked for whose id never reached us: among the newest 100. Each carries its whole product twice.
@@ -270,9 +271,9 @@ class PolarGateway(PaymentGateway):
         Of the headers only `webhook-id` is read, which Polar repeats with the same news. Raises `WebhookRejected` on
         junk.
         """
-        body = read_json(delivery.body)
-        kind = body.get("type") if isinstance(body, dict) else None
-        if not isinstance(body, dict) or not isinstance(kind, str):
+        body = object_of(delivery)
+        kind = body.get("type")
+        if not isinstance(kind, str):
             raise WebhookRejected
         read = EVENTS.get(kind)
         if read is None:

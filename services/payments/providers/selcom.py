@@ -28,6 +28,7 @@ from typing import Any
 from core.money import AmountNotRepresentable, Money
 from services.http import Delivery, GatewayUnavailable, OutcomeUnknown
 from services.options import required
+from services.payments.answers import object_of
 from services.payments.base import (
     Capability,
     ChargeId,
@@ -81,7 +82,6 @@ from services.payments.providers.selcom_payouts import (
     transfer_result,
     weigh,
 )
-from services.reading import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -338,14 +338,14 @@ class SelcomGateway(PaymentGateway):
         A digest that is wrong is logged and changes nothing: a hint is not believed anyway, and refusing it could cost
         a real one (how Selcom signs callbacks in practice is unconfirmed).
         """
-        body = _read_object(delivery)
+        body = _order_news(delivery)
         if has_right_digest(delivery, self._secret) is False:
             told = {"gateway": self.code, "reference": identifier_of(body["order_id"])}
             logger.warning("a callback's digest is wrong", extra=told)
 
     def parse(self, delivery: Delivery) -> list[GatewayEvent]:
         """The one piece of news in a delivery. Raises `WebhookRejected` on junk."""
-        body = _read_object(delivery)
+        body = _order_news(delivery)
         reference = text_of(body["order_id"])
         key = f"{reference}:{text_of(body.get('transid'))}:{text_of(body.get('payment_status'))}"
         if not re.fullmatch(r"[ -~]{1,200}", key):
@@ -403,9 +403,9 @@ def _phone_refusal(reply: Reply) -> GatewayRefused:
     return GatewayRefused("phone", refusal.detail) if reply.code == "010" else refusal
 
 
-def _read_object(delivery: Delivery) -> dict[str, Any]:
-    body = read_json(delivery.body)
-    if not isinstance(body, dict) or not identifier_of(body.get("order_id")):
+def _order_news(delivery: Delivery) -> dict[str, Any]:
+    body = object_of(delivery)
+    if not identifier_of(body.get("order_id")):
         raise WebhookRejected
     return body
 

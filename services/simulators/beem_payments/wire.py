@@ -6,15 +6,13 @@ of all providers', so much here is marked "unconfirmed"; where they say that som
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hmac
 import re
 
 from starlette.requests import Request
 
 from services.simulators.config import BeemPayConfig
-from services.simulators.world import Refusal, World, world_of
+from services.simulators.world import Refusal, World, basic_pair, world_of
 
 PREFIX = "/beem/pay/v1"
 PROVIDER = "beem_pay"
@@ -47,12 +45,8 @@ def check_basic(request: Request) -> tuple[World, str]:
     config, header = world.config.beem_pay, request.headers.get("authorization")
     if header is None:
         return world, "absent"
-    scheme, _, encoded = header.partition(" ")
-    try:
-        given = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):
-        given = b""
-    if scheme.lower() != "basic" or b":" not in given:
+    given = basic_pair(header)
+    if given is None:
         return world, "unreadable"
     is_right = hmac.compare_digest(given, f"{config.api_key}:{config.secret_key}".encode())
     return world, "" if is_right else "wrong"
