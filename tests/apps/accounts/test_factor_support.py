@@ -20,7 +20,7 @@ from django.test import Client
 from apps.accounts.management.commands import mfa as command
 from apps.accounts.models import AuthSession, TotpSetup, User
 from apps.accounts.services.accounts import create_operator
-from apps.accounts.services.factors import enable_totp_for, offer_totp, reset_factors
+from apps.accounts.services.factors import offer_totp, reset_factors
 from apps.accounts.tasks import tell_factors_changed_task
 from config.settings import base
 from core.audit.actions import Action
@@ -30,7 +30,7 @@ from core.checks import check_admin_needs_second_factor
 from core.logging import JsonFormatter
 from tests.core.test_boot import STRONG
 from tests.factories.accounts import PASSWORD, Member, make_member
-from tests.factories.factors import Phone, phone_being_set_up, with_second_factor
+from tests.factories.factors import Phone, enable_with_the_code_before, phone_being_set_up, with_second_factor
 from tests.limits import fresh_address
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
@@ -45,7 +45,7 @@ def operator(clock: object) -> User:
 
 def give_factor(user: User) -> Phone:
     secret = offer_totp(user=user).secret
-    return Phone(secret, enable_totp_for(user_id=user.pk, secret=secret, code=Phone(secret).code(-1)))
+    return Phone(secret, enable_with_the_code_before(user_id=user.pk, secret=secret))
 
 
 def sign_in(user: User, code: str = "", browser: Client | None = None):
