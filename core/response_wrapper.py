@@ -8,6 +8,7 @@ The same keys every time, so no client asks whether one exists.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rest_framework.response import Response
@@ -26,10 +27,19 @@ def error_envelope(*, message: Any, code: str, errors: Any = None, data: Any = N
 
 
 def success_response(
-    data: Any = None, message: Any = "", status: int = 200, headers: dict[str, str] | None = None
+    data: Any = None,
+    message: Any = "",
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+    *,
+    beside: Mapping[str, Any] | None = None,
 ) -> Response:
-    """`data` and a sentence for people, in the envelope."""
-    return Response(success_envelope(data=data, message=message), status=status, headers=headers)
+    """`data` and a sentence for people, in the envelope.
+
+    `beside` are fields that stand next to the envelope's own, for callers who look for them there (providers).
+    """
+    body = Envelope({**(beside or {}), **success_envelope(data=data, message=message)})
+    return Response(body, status=status, headers=headers)
 
 
 def error_response(

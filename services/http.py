@@ -55,10 +55,14 @@ class OutcomeUnknown(Unavailable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One callback as it arrived: the exact bytes, and headers with lower-case names."""
+    """One callback as it arrived: the exact bytes, and headers with lower-case names.
+
+    `url` is the address to which it came, as the provider knows it: with our public host, and with the query.
+    """
 
     body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    url: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

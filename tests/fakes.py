@@ -29,7 +29,7 @@ from services.payments.base import (
     Trust,
 )
 from services.payments.registry import get_gateway
-from services.sms.base import MessageStatus, SmsGateway, SmsReport, SmsRequest, SmsResult
+from services.sms.base import MessageStatus, SmsGateway, SmsNews, SmsReport, SmsRequest, SmsResult
 from services.sms.registry import get_sms_gateway
 
 
@@ -199,6 +199,7 @@ class ScriptedSms(SmsGateway):
     """Answers from a list; keeps what it was asked to send. Reports are JSON objects in our own words."""
 
     code: ClassVar[str] = "scripted"
+    name: ClassVar[str] = "Scripted"
     answers: list[Any] = field(default_factory=list)
     sent: list[SmsRequest] = field(default_factory=list)
 
@@ -210,22 +211,20 @@ class ScriptedSms(SmsGateway):
         result: SmsResult = answer
         return result
 
-    def query_report(self, phone: str, provider_reference: str) -> SmsReport | None:
-        return None
+    def probe(self) -> None:
+        return
 
-    def parse_report(self, delivery: Delivery) -> SmsReport:
+    def parse(self, delivery: Delivery) -> SmsNews:
         told = json.loads(delivery.body)
         status = MessageStatus(told["status"]) if told["status"] in set(MessageStatus) else None
-        return SmsReport(
+        report = SmsReport(
             key=told["key"],
             provider_reference=told["ref"],
             phone="+255712345678",
             status=status,
             raw_status=told["status"],
         )
-
-    def report_receipt(self, report: SmsReport) -> dict[str, Any]:
-        return {"ok": True}
+        return SmsNews(reports=(report,), answer={"ok": True})
 
 
 @contextmanager

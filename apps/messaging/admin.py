@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from apps.messaging.models import DeliveryReport, Message
+from apps.messaging.models.messages import DeliveryReport, Message
 from core.admin import TenantAdmin, TenantInline
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from apps.messaging.models import Message, MessageReference
+from apps.messaging.models.messages import Message, MessageReference
 from apps.tenants.selectors.tenants import list_open_tenant_ids
 from core.personal_data import Subject
 from core.tenancy import tenant_scope, tenant_transaction

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from apps.messaging.services.messages import resolve_uncertain, send_message
 from apps.messaging.services.receipts import send_receipt, send_refund_notice
+from apps.messaging.services.sending import resolve_uncertain, send_message
 
 
 def send_receipt_task(*, payment_id: str, **_: object) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
-from drf_spectacular.types import OpenApiTypes
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.messaging.services.messages import REPORT_REFUSALS, receive_report
+from apps.messaging.services.callbacks import CALLBACK_REFUSALS, receive_callback
 from core.openapi import operation
 from core.parsers import PayloadTooLarge
 from core.response_wrapper import success_response
@@ -16,7 +16,7 @@ from core.views import APIView, read_callback
 
 
 class DeliveryReportView(APIView):
-    """The secret in the path names the account. The envelope's `data` holds the receipt in the provider's words."""
+    """The secret in the path names the account. Beside the envelope stands what the provider wants to hear."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -25,12 +25,12 @@ class DeliveryReportView(APIView):
         id="delivery_report",
         tag="callbacks",
         summary="For SMS providers: report what became of a text",
-        response=OpenApiTypes.OBJECT,
-        example={"request_id": "35918915", "successful": True},
+        response=None,
         message=_("Received."),
-        errors=[*REPORT_REFUSALS, PayloadTooLarge],
+        errors=[*CALLBACK_REFUSALS, PayloadTooLarge],
     )
     def post(self, request: Request, gateway: str, token: str) -> Response:
         body, headers = read_callback(request)
-        receipt = receive_report(gateway=gateway, token=token, body=body, headers=headers)
-        return success_response(receipt, message=_("Received."))
+        url = settings.PUBLIC_URL + request.get_full_path()
+        answer = receive_callback(gateway=gateway, token=token, body=body, headers=headers, url=url)
+        return success_response(message=_("Received."), beside=answer)

@@ -7,7 +7,8 @@ from config.settings.base import RATE_LIMITS, logging_config, social_redirects
 from config.settings.environment import VAR_DIR, databases, env
 from config.settings.payment_gateways import payment_gateways
 from config.settings.payouts import shared_payouts
-from config.settings.providers import oauth_providers, sms_gateways
+from config.settings.providers import oauth_providers
+from config.settings.sms_gateways import sms_gateways
 
 DEBUG = False  # errors are the envelope here as in production; tracebacks stand in the log
 SECRET_KEY = env.str("SECRET_KEY", default="insecure-development-secret-key-never-used-in-production")

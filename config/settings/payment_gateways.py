@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from config.settings.environment import env
+from config.settings.reader import Reader
 
 # Made up, for the simulator: beginnings of the numbers of Vodacom, Tigo, Airtel and Halotel.
 DEMO_WALLET_CODES = {
@@ -34,7 +34,7 @@ def payment_gateways(simulators_url: str | None = None) -> dict[str, Any]:
     Without, a gateway whose first credential is absent has no account of the installation (`CREDENTIALS` is None):
     tenants may still bring their own.
     """
-    read = _Reader(simulators_url)
+    read = Reader(simulators_url)
     return {
         "clickpesa": _clickpesa(read),
         "selcom": _selcom(read),
@@ -43,7 +43,7 @@ def payment_gateways(simulators_url: str | None = None) -> dict[str, Any]:
     }
 
 
-def _clickpesa(read: _Reader) -> dict[str, Any]:
+def _clickpesa(read: Reader) -> dict[str, Any]:
     entry: dict[str, Any] = NO_ACCOUNT | {
         "BACKEND": "services.payments.providers.clickpesa.ClickPesaGateway",
         "OPTIONS": {
@@ -63,7 +63,7 @@ def _clickpesa(read: _Reader) -> dict[str, Any]:
     return entry
 
 
-def _selcom(read: _Reader) -> dict[str, Any]:
+def _selcom(read: Reader) -> dict[str, Any]:
     entry: dict[str, Any] = NO_ACCOUNT | {
         "BACKEND": "services.payments.providers.selcom.SelcomGateway",
         "OPTIONS": {
@@ -87,7 +87,7 @@ def _selcom(read: _Reader) -> dict[str, Any]:
     return entry
 
 
-def _beem_pay(read: _Reader) -> dict[str, Any]:
+def _beem_pay(read: Reader) -> dict[str, Any]:
     has_account = read.has_account("BEEM_PAY_API_KEY")
     mode = env.str("BEEM_PAY_TOKEN_MODE", default="per_order")
     # The codes of the networks come from Beem; without them there is nowhere to pay out to.
@@ -129,7 +129,7 @@ def _beem_pay(read: _Reader) -> dict[str, Any]:
     return entry
 
 
-def _polar(read: _Reader) -> dict[str, Any]:
+def _polar(read: Reader) -> dict[str, Any]:
     entry: dict[str, Any] = NO_ACCOUNT | {
         "BACKEND": "services.payments.providers.polar.PolarGateway",
         "OPTIONS": {"base_url": read.url("POLAR_BASE_URL", live="https://api.polar.sh", local="/polar")},
@@ -144,27 +144,3 @@ def _polar(read: _Reader) -> dict[str, Any]:
         }
         entry["CALLBACK_TOKEN"] = read.required("POLAR_CALLBACK_TOKEN", "demo-polar-callback-token")
     return entry
-
-
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """Variables with a local default each, which counts only where the simulators play the providers."""
-
-    simulators_url: str | None
-
-    @property
-    def is_local(self) -> bool:
-        return self.simulators_url is not None
-
-    def has_account(self, name: str) -> bool:
-        """Whether the installation has an account of its own: its first credential is there, or a simulator's is."""
-        return self.is_local or bool(self.optional(name))
-
-    def url(self, name: str, *, live: str, local: str) -> str:
-        return str(env.str(name, default=live if self.simulators_url is None else self.simulators_url + local))
-
-    def required(self, name: str, demo: str) -> str:
-        return str(env.str(name, default=demo if self.is_local else env.NOTSET))
-
-    def optional(self, name: str, demo: str = "") -> str:
-        return str(env.str(name, default=demo if self.is_local else ""))

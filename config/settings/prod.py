@@ -4,7 +4,8 @@ from config.settings.base import *  # noqa: F403
 from config.settings.base import logging_config, social_redirects
 from config.settings.environment import databases, env
 from config.settings.payment_gateways import payment_gateways
-from config.settings.providers import oauth_providers, sms_gateways
+from config.settings.providers import oauth_providers
+from config.settings.sms_gateways import sms_gateways
 from core.boot import refuse_weak_settings
 
 DEBUG = env.bool("DEBUG", default=False)

@@ -1,41 +1,10 @@
-"""Providers from the environment: gateways for texts, and those through whom people sign in.
-
-With the address of the simulators each has local defaults.
-"""
+"""Providers through whom people sign in, from the environment. With the simulators' address each has defaults."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from config.settings.environment import env
-
-BEEM_LIVE_SEND_URL = "https://apisms.beem.africa/v1"
-BEEM_LIVE_REPORTS_URL = "https://dlrapi.beem.africa/public/v1"
-
-
-def sms_gateways(simulators_url: str | None = None) -> dict[str, Any]:
-    """SMS gateways from the environment, as `payment_gateways` reads its own."""
-    is_local = simulators_url is not None
-    if not is_local and not env.str("BEEM_API_KEY", default=""):
-        return {}
-    send = f"{simulators_url}/beem/sms/v1" if is_local else BEEM_LIVE_SEND_URL
-    reports = f"{simulators_url}/beem/dlr/public/v1" if is_local else BEEM_LIVE_REPORTS_URL
-    needed: Any = env.NOTSET
-    return {
-        "beem": {
-            "BACKEND": "services.sms.providers.beem.BeemGateway",
-            "OPTIONS": {
-                "send_url": env.str("BEEM_SEND_URL", default=send),
-                "reports_url": env.str("BEEM_REPORTS_URL", default=reports),
-                "api_key": env.str("BEEM_API_KEY", default="demo-key" if is_local else needed),
-                "secret_key": env.str("BEEM_SECRET_KEY", default="demo-secret" if is_local else needed),
-                "sender": env.str("BEEM_SENDER", default="FARAJA" if is_local else needed),
-            },
-            "CALLBACK_TOKEN": env.str(
-                "BEEM_CALLBACK_TOKEN", default="demo-beem-callback-token" if is_local else needed
-            ),
-        }
-    }
 
 
 def oauth_providers(simulators_url: str | None = None) -> dict[str, Any]:

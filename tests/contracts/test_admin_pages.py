@@ -15,7 +15,7 @@ from django.urls import reverse
 from apps.accounts.models import User
 from apps.accounts.services.accounts import create_operator
 from apps.accounts.services.codes import request_login_code
-from apps.messaging.models import DeliveryReport, Message
+from apps.messaging.models.messages import DeliveryReport, Message
 from apps.messaging.services.messages import queue_message
 from apps.messaging.services.receipts import send_receipt
 from apps.payments.models.accounts import GatewayAccount

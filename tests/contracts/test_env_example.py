@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,12 +40,13 @@ class Reads(ast.NodeVisitor):
     """The names under which one module reads the environment.
 
     `env.str("NAME")`, `environ.get("NAME")` and `environ["NAME"]` are reads. So is a call of a function of the same
-    module that hands one of its own parameters on to a read: `read("NAME", ...)`.
+    module, or of the settings' own reader, that hands one of its parameters on to a read: `read("NAME", ...)`.
     """
 
     def __init__(self, tree: ast.Module) -> None:
         self.tree = tree
-        self.helpers: dict[str, int] = {}  # name of a function, place of the parameter that is a variable's name
+        # Name of a function, place of the parameter that is a variable's name.
+        self.helpers = dict(_helpers_of_the_reader()) if _imports_the_reader(tree) else {}
         self.names: set[str] = set()
         self.unclear: list[int] = []
         self._function: list[ast.FunctionDef] = []
@@ -97,6 +99,15 @@ class Reads(ast.NodeVisitor):
                 self.helpers[function.name] = parameters.index(name.id)
                 return
         self.unclear.append(line)
+
+
+def _imports_the_reader(tree: ast.Module) -> bool:
+    return any(isinstance(node, ast.ImportFrom) and node.module == "config.settings.reader" for node in tree.body)
+
+
+@cache
+def _helpers_of_the_reader() -> dict[str, int]:
+    return reads_of((ROOT / "config/settings/reader.py").read_text()).helpers
 
 
 def _is_environ(node: ast.expr) -> bool:

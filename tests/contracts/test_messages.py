@@ -13,7 +13,7 @@ import pytest
 from django.utils import translation
 from rest_framework.test import APIClient
 
-from apps.messaging.models import Message
+from apps.messaging.models.messages import Message
 from apps.messaging.services.receipts import send_receipt
 from config.urls import urlpatterns
 from core.money import Money

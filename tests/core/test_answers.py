@@ -316,7 +316,7 @@ def test_a_callbacks_secret_is_in_no_log(client, lines, kind, monkeypatch):
     for behaviour in (None, away, broken):
         if behaviour is not None:
             monkeypatch.setattr(payments, "receive_callback", behaviour)
-            monkeypatch.setattr(messaging, "receive_report", behaviour)
+            monkeypatch.setattr(messaging, "receive_callback", behaviour)
         for method in ("POST", "GET", "FOO"):
             client.generic(method, f"/api/v1/{kind}/{TOKEN}/", data="{}", content_type="application/json")
 

@@ -10,8 +10,8 @@ from rest_framework.test import APIClient
 
 from apps.accounts.services.sessions import switch_tenant
 from apps.accounts.tokens import read_access
-from apps.messaging.models import Message
-from apps.messaging.services.messages import send_message
+from apps.messaging.models.messages import Message
+from apps.messaging.services.sending import send_message
 from apps.tenants.models import ApiKey, Invitation, Membership
 from apps.tenants.services.api_keys import create_api_key
 from apps.tenants.services.invitations import invitation_token, invite

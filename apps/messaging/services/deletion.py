@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils import timezone
 
-from apps.messaging.models import Message
+from apps.messaging.models.messages import Message
 from apps.messaging.progress import MessageStatus as Status
 from apps.tenants.selectors.tenants import list_my_tenants
 from core.personal_data import Subject

@@ -8,7 +8,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from apps.accounts.selectors import find_user
-from apps.messaging.models import Message
+from apps.messaging.models.messages import Message
 from apps.messaging.services.messages import queue_message
 from apps.payments.selectors.payments import get_payment
 from apps.payments.selectors.refunds import get_refund

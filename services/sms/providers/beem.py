@@ -22,45 +22,54 @@ from services.http import (
 )
 from services.options import required
 from services.reading import read_json, recordable, storable
-from services.sms.base import MessageStatus, SmsGateway, SmsRefused, SmsReport, SmsRequest, SmsResult
+from services.sms.base import (
+    MessageStatus,
+    Refusal,
+    SmsCapability,
+    SmsGateway,
+    SmsId,
+    SmsNews,
+    SmsRefused,
+    SmsReport,
+    SmsRequest,
+    SmsResult,
+)
 from services.sms.encoding import fits_gsm
 
 GSM, UNICODE = 0, 8  # Beem docs: `encoding`; 8 is unconfirmed
 
 
 class Meaning(Enum):
-    """What a response code means for the message."""
+    """What a response code means for the message, where it is no refusal."""
 
     ACCEPTED = auto()
-    PERMANENT = auto()  # this message will never be taken
-    CONFIG = auto()  # none will, until an operator acts
     UNCERTAIN = auto()  # it may have been taken
 
 
 # Beem docs, SMS response codes. 105 to 108 are from an older list. The OTP product uses the same numbers otherwise.
-CODES = {
+CODES: dict[int, Meaning | Refusal] = {
     100: Meaning.ACCEPTED,
-    101: Meaning.PERMANENT,  # invalid destination
-    102: Meaning.CONFIG,  # not enough balance
+    101: Refusal.NUMBER,  # invalid destination
+    102: Refusal.ACCOUNT,  # not enough balance
     103: Meaning.UNCERTAIN,  # network timeout or internal error
-    104: Meaning.PERMANENT,  # required parameter missing
-    105: Meaning.CONFIG,  # account not found
-    106: Meaning.CONFIG,  # no route mapped to the account
-    107: Meaning.CONFIG,  # no authorization header
-    108: Meaning.CONFIG,  # invalid token
-    109: Meaning.PERMANENT,  # message empty or invalid
-    110: Meaning.PERMANENT,  # unsupported characters
-    111: Meaning.CONFIG,  # sender not registered or inactive
-    112: Meaning.PERMANENT,  # scheduled time in the past
-    113: Meaning.PERMANENT,  # malformed body
-    114: Meaning.PERMANENT,  # more than 1000 recipients
-    115: Meaning.PERMANENT,  # destination missing
-    116: Meaning.PERMANENT,  # reference id missing or invalid
-    117: Meaning.PERMANENT,  # bad scheduled time format
-    118: Meaning.PERMANENT,  # encoding missing
-    119: Meaning.PERMANENT,  # recipients missing
-    120: Meaning.CONFIG,  # bad authentication parameters
-    121: Meaning.CONFIG,  # sender name format invalid
+    104: Refusal.TEXT,  # required parameter missing
+    105: Refusal.ACCOUNT,  # account not found
+    106: Refusal.ACCOUNT,  # no route mapped to the account
+    107: Refusal.ACCOUNT,  # no authorization header
+    108: Refusal.ACCOUNT,  # invalid token
+    109: Refusal.TEXT,  # message empty or invalid
+    110: Refusal.TEXT,  # unsupported characters
+    111: Refusal.SENDER,  # sender not registered or inactive
+    112: Refusal.TEXT,  # scheduled time in the past
+    113: Refusal.TEXT,  # malformed body
+    114: Refusal.TEXT,  # more than 1000 recipients
+    115: Refusal.NUMBER,  # destination missing
+    116: Refusal.TEXT,  # reference id missing or invalid
+    117: Refusal.TEXT,  # bad scheduled time format
+    118: Refusal.TEXT,  # encoding missing
+    119: Refusal.TEXT,  # recipients missing
+    120: Refusal.ACCOUNT,  # bad authentication parameters
+    121: Refusal.SENDER,  # sender name format invalid
 }
 UNSUPPORTED_CHARACTERS = 110
 
@@ -82,6 +91,8 @@ class BeemGateway(SmsGateway):
     """One Beem account and one of its sender names."""
 
     code = "beem"
+    name = "Beem"
+    capabilities = frozenset({SmsCapability.QUERY, SmsCapability.REPORTS})
 
     def __init__(
         self,
@@ -119,23 +130,22 @@ class BeemGateway(SmsGateway):
             case Meaning.ACCEPTED:
                 # Without a request_id the text is on its way all the same; it can just not be asked about.
                 return SmsResult(provider_reference=_text(body.get("request_id"), limit=100), raw=recordable(body))
-            case Meaning.PERMANENT:
-                raise SmsRefused(str(code), _message(body))
-            case Meaning.CONFIG:
-                raise SmsRefused(str(code), _message(body), is_config=True)
             case Meaning.UNCERTAIN:
                 raise OutcomeUnknown
+            case Refusal() as reason:
+                raise SmsRefused(reason, str(code), _message(body))
             case None:
                 _judge_by_status(answer)
 
-    def query_report(self, phone: str, provider_reference: str) -> SmsReport | None:
+    def query(self, text: SmsId) -> SmsReport | None:
         """What became of the message, or None while Beem knows nothing. `key` is empty: this answer does not carry it.
 
         Beem asks for five minutes' patience after sending (unconfirmed). Raises `GatewayUnavailable` or `SmsRefused`.
         """
+        provider_reference = text.provider_reference
         if not provider_reference:
             return None  # accepted without an id: there is nothing to ask by
-        number = phone.removeprefix("+")
+        number = text.phone.removeprefix("+")
         answer = self._reports.request(
             "GET",
             "/delivery-reports",
@@ -147,7 +157,7 @@ class BeemGateway(SmsGateway):
         answer.refuse_unusable()
         body = answer.json()
         if not answer.is_success:
-            raise SmsRefused(str(answer.status), _message(body), is_config=True)
+            raise SmsRefused(Refusal.ACCOUNT, str(answer.status), _message(body))
         # An array; one client reads a single object.
         found = body if isinstance(body, list) else [body]
         if not all(isinstance(item, dict) for item in found):
@@ -162,21 +172,23 @@ class BeemGateway(SmsGateway):
             raise GatewayUnavailable  # an answer, but not about this message
         return matching[-1] if matching else None
 
-    def parse_report(self, delivery: Delivery) -> SmsReport:
-        """Read a pushed report, JSON or form, or raise `Malformed`. It carries no proof of its origin."""
-        fields = _fields(delivery)
-        report = _report(fields)
+    def probe(self) -> None:
+        """Ask about a text that never was. Raises `GatewayUnavailable` or `SmsRefused`."""
+        self.query(SmsId(key="", phone="+255700000000", provider_reference="0"))
+
+    def parse(self, delivery: Delivery) -> SmsNews:
+        """Read a pushed report, JSON or form, or raise `Malformed`. It carries no proof of its origin.
+
+        Beem's samples answer with the id and a truthy `successful`.
+        """
+        report = _report(_fields(delivery))
         if not (report.provider_reference and report.raw_status):
             raise Malformed
-        return report
-
-    def report_receipt(self, report: SmsReport) -> Mapping[str, Any]:
-        """Beem's samples answer with the id and a truthy `successful`."""
-        return {"request_id": report.provider_reference, "successful": True}
+        return SmsNews(reports=(report,), answer={"request_id": report.provider_reference, "successful": True})
 
     def _offer(self, request: SmsRequest, encoding: int) -> Answer:
         wish = {
-            "source_addr": self._sender,
+            "source_addr": request.sender or self._sender,
             "schedule_time": "",
             "encoding": encoding,
             "message": request.text,
@@ -194,7 +206,7 @@ def _judge_by_status(answer: Answer) -> NoReturn:
         raise OutcomeUnknown
     # Unconfirmed: no source says which status goes with which code. A request refused like this one (credentials,
     # address) would be refused for every text.
-    raise SmsRefused(str(answer.status), _message(answer.json()), is_config=True)
+    raise SmsRefused(Refusal.ACCOUNT, str(answer.status), _message(answer.json()))
 
 
 def _code(answer: Answer) -> int | None:

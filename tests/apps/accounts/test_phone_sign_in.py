@@ -20,7 +20,7 @@ from apps.accounts.models import AuthSession, User, VerificationCode
 from apps.accounts.services import codes
 from apps.accounts.services.codes import code_of, find_code, send_code
 from apps.accounts.tasks import purge_sessions_task
-from apps.messaging.models import Message
+from apps.messaging.models.messages import Message
 from apps.tenants.models import Membership
 from config.settings import base
 from core.logging import JsonFormatter

@@ -9,17 +9,18 @@ from collections.abc import Iterator
 import pytest
 from django.core import mail
 
-from apps.messaging.models import DeliveryReport, Message, MessageReference
+from apps.messaging.models.messages import DeliveryReport, Message, MessageReference
 from apps.messaging.progress import ORDER, MessageStatus, further
-from apps.messaging.services import messages
-from apps.messaging.services.messages import queue_message, resolve_uncertain, send_message
+from apps.messaging.services import sending
+from apps.messaging.services.messages import queue_message
 from apps.messaging.services.receipts import send_receipt
+from apps.messaging.services.sending import resolve_uncertain, send_message
 from apps.payments.services.attempts import record_charge
 from core.money import Money
 from core.outbox.models import OutboxEvent
 from services.http import GatewayUnavailable, OutcomeUnknown
 from services.payments.base import ChargeResult, ChargeStatus
-from services.sms.base import SmsRefused, SmsRequest
+from services.sms.base import Refusal, SmsRefused, SmsRequest
 from tests.factories.accounts import Member
 from tests.factories.payments import make_payment, only_attempt
 from tests.fakes import PageScriptedGateway, ScriptedSms, scripted_gateway, scripted_sms
@@ -76,7 +77,7 @@ def test_when_nothing_was_sent_it_is_tried_again(sms):
 
 def test_a_refused_text_fails_and_is_not_repeated(sms):
     message = a_text()
-    sms.answers = [SmsRefused("111", "sender not registered", is_config=True)]
+    sms.answers = [SmsRefused(Refusal.SENDER, "111", "sender not registered")]
 
     send_message(message_id=message.pk)
     send_message(message_id=message.pk)
@@ -127,7 +128,7 @@ def test_a_text_that_must_not_come_twice_is_not_repeated_when_its_fate_is_uncert
 
 def test_a_worker_that_died_while_handing_over_leaves_an_uncertain_text(sms):
     message = a_text()
-    messages._claim(message_id=message.pk)  # and then the power went
+    sending._claim(message_id=message.pk)  # and then the power went
 
     send_message(message_id=message.pk)
 
@@ -137,10 +138,10 @@ def test_a_worker_that_died_while_handing_over_leaves_an_uncertain_text(sms):
 
 def test_a_report_that_overtakes_the_answer_is_not_lost(client, sms):
     message = a_text()
-    messages._claim(message_id=message.pk)
+    sending._claim(message_id=message.pk)
     report(client, message, "delivered")
 
-    messages._finish(message_id=message.pk, status=MessageStatus.SENT, provider_reference="R1")
+    sending._finish(message_id=message.pk, status=MessageStatus.SENT, provider_reference="R1")
 
     assert status_of(message) == "delivered"
 
@@ -252,9 +253,9 @@ def test_a_receipt_is_one_text_to_the_payer_and_one_mail_to_the_starter(sms, in_
 
 def test_a_mail_that_is_repeated_after_a_crash_has_the_same_message_id(sms, in_tenant):
     message = queue_message(channel="email", to="asha@example.com", subject="Hi", text="Habari", key="k")
-    claimed = messages._claim(message_id=message.pk)
+    claimed = sending._claim(message_id=message.pk)
     assert claimed is not None
-    messages._send_email(claimed)
+    sending._send_email(claimed)
     Message.objects.update(status="submitting")  # as if the answer had never been written down
 
     send_message(message_id=message.pk)
@@ -327,7 +328,7 @@ def test_a_secret_that_nobody_could_find_is_refused_before_anything_is_stored(sm
 
 def test_a_provider_that_repeats_the_text_in_its_refusal_gives_no_secret_away(sms, secrets, caplog):
     message = a_secret_text()
-    sms.answers = [SmsRefused("110", "cannot send: Say mango-tree-42.")]
+    sms.answers = [SmsRefused(Refusal.TEXT, "110", "cannot send: Say mango-tree-42.")]
 
     with caplog.at_level(logging.DEBUG):
         send_message(message_id=message.pk)

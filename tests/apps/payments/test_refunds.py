@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from apps.messaging.models import Message
+from apps.messaging.models.messages import Message
 from apps.payments.history import is_intact
 from apps.payments.models.accounts import GatewayReference
 from apps.payments.models.payments import Observation, Payment, PaymentEvent

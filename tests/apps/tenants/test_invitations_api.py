@@ -13,8 +13,8 @@ from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from apps.messaging.models import Message
-from apps.messaging.services.messages import send_message
+from apps.messaging.models.messages import Message
+from apps.messaging.services.sending import send_message
 from apps.tenants.models import Invitation, Membership, Tenant
 from apps.tenants.services.invitations import InvitationInvalid, accept_invitation
 from core.outbox.models import OutboxEvent

@@ -11,7 +11,7 @@ from django.utils.module_loading import import_string
 
 from core.exceptions import Malformed
 from services.http import Delivery, GatewayUnavailable, OutcomeUnknown
-from services.sms.base import MessageStatus, SmsGateway, SmsRefused, SmsRequest
+from services.sms.base import MessageStatus, SmsGateway, SmsId, SmsRefused, SmsRequest
 from tests.services import wire
 
 
@@ -23,6 +23,7 @@ class ProviderCase:
         self._facts = wire.load(code, "case")
         self.request = SmsRequest(**self._facts["request"])
         self.provider_reference: str = self._facts["provider_reference"]
+        self.text_id = SmsId(key=self.request.key, phone=self.request.phone, provider_reference=self.provider_reference)
 
     def gateway(self, recording: str = "") -> SmsGateway:
         """The gateway; with a `recording`, every exchange in it must happen. Without, nobody is listening."""
@@ -81,7 +82,7 @@ def test_a_provider_that_cannot_be_reached_is_unavailable(provider):
 
 
 def test_a_report_can_be_asked_for(provider):
-    report = provider.gateway("report_delivered").query_report(provider.request.phone, provider.provider_reference)
+    report = provider.gateway("report_delivered").query(provider.text_id)
 
     assert report is not None
     assert report.status is MessageStatus.DELIVERED
@@ -91,27 +92,29 @@ def test_a_report_can_be_asked_for(provider):
 def test_a_report_that_does_not_exist_yet_is_none(provider):
     gateway = provider.gateway("report_unknown")
 
-    assert gateway.query_report(provider.request.phone, provider.provider_reference) is None
+    assert gateway.query(provider.text_id) is None
 
 
 def test_silence_after_a_question_is_only_unavailable(provider):
     with pytest.raises(GatewayUnavailable):
-        provider.gateway("report_server_error").query_report(provider.request.phone, provider.provider_reference)
+        provider.gateway("report_server_error").query(provider.text_id)
 
 
 def test_a_pushed_report_is_read_and_acknowledged(provider):
     recorded = wire.load(provider.code, "pushed_report")
     gateway = provider.gateway()
 
-    report = gateway.parse_report(Delivery(body=wire.delivery_body(recorded), headers=recorded["headers"]))
+    news = gateway.read_callback(Delivery(body=wire.delivery_body(recorded), headers=recorded["headers"]))
+
+    [report] = news.reports
 
     assert report.status is MessageStatus.DELIVERED
     assert (report.key, report.phone) == (provider.request.key, provider.request.phone)
     assert report.provider_reference == provider.provider_reference
-    assert gateway.report_receipt(report) == recorded["receipt"]
+    assert news.answer == recorded["receipt"]
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 50_000, b"{}", b"a=1"])
 def test_junk_is_malformed(provider, body):
     with pytest.raises(Malformed):
-        provider.gateway().parse_report(Delivery(body=body))
+        provider.gateway().read_callback(Delivery(body=body))

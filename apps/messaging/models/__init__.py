@@ -1,0 +1,3 @@
+"""The tables of messaging, one module per subject. Django looks here; each name has its address in its module."""
+
+from apps.messaging.models import messages  # noqa: F401
