@@ -167,6 +167,8 @@ PERSONAL_DATA = "config.personal_data.PERSONAL_DATA"
 OUTBOX_LEASE_SECONDS = env.int("OUTBOX_LEASE_SECONDS", default=120)
 OUTBOX_POLL_SECONDS = 1.0
 OUTBOX_KEEP_DONE_DAYS = 30
+# Callbacks of payment gateways as they came, with the phone numbers in them, once they are processed.
+INBOX_KEEP_DAYS = 90
 
 IDEMPOTENCY_KEEP_HOURS = 72
 
