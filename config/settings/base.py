@@ -84,6 +84,8 @@ TEMPLATES = [
 
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
+# Whether hot queries are prepared at the server. Not behind PgBouncer before 1.21 in transaction mode.
+DATABASE_PREPARES = env.bool("DATABASE_PREPARES", default=True)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounts.User"
 APPEND_SLASH = False  # a redirect would drop the body of a POST; an unknown path is a 404 in the envelope
