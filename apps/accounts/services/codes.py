@@ -22,14 +22,14 @@ from apps.accounts.models import User, VerificationCode
 from apps.accounts.selectors import find_user_by_phone
 from apps.messaging.services.guard import note_verified, refuse_paused
 from apps.messaging.services.messages import queue_message
-from apps.messaging.services.numbers import check_phone
+from apps.messaging.services.numbers import PhoneNotSupported, check_phone
 from apps.tenants.selectors.tenants import find_first_tenant
 from core.derived import derive_digits
 from core.exceptions import RuleViolated, TooManyRequests
 from core.outbox.publisher import publish
 from core.purge import delete_in_batches
 from core.tenancy import find_current_tenant_id, tenant_scope
-from core.throttling.limits import spend
+from core.throttling.limits import Throttled, spend
 from services.sms.numbers import look_up
 
 Purpose = VerificationCode.Purpose
@@ -50,6 +50,10 @@ class OtpLocked(TooManyRequests):
 
     code = "otp_locked"
     message = gettext_lazy("Too many wrong codes. Please ask for a new one.")
+
+
+# How a request for a code can be refused, for the schema.
+CODE_REFUSALS = (PhoneNotSupported, Throttled)
 
 
 def request_login_code(*, phone: str, client: str) -> VerificationCode:
