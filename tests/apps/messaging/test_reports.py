@@ -59,7 +59,7 @@ def end_of(message: Message) -> tuple[str, str, str]:
 
 @pytest.mark.invariant("I72")
 def test_all_orders_and_numbers_of_reports_end_the_same(figure: Figure, record_figure: RecordFigure):
-    rounds, seen = figure(quick=15, full=2_000), [0]
+    rounds, seen = figure(quick=6, full=2_000), [0]
 
     @hypothesis_settings(max_examples=rounds, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.lists(st.sampled_from(sorted(WORDS)), min_size=1, max_size=6), st.randoms(use_true_random=False))
