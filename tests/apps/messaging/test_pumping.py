@@ -61,7 +61,7 @@ def clock(settings, monkeypatch) -> Iterator[time_machine.Traveller]:
     """A clock of the test's own, by which the limits count too: in the database, with Python's time."""
     settings.REDIS_URL = ""
     monkeypatch.setattr(database_bucket, "_NOW", {})
-    with time_machine.travel(datetime(2026, 3, 1, 6, 0, tzinfo=UTC), tick=False) as traveller:
+    with time_machine.travel(datetime(2026, 3, 1, tzinfo=UTC), tick=False) as traveller:
         yield traveller
 
 
