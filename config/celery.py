@@ -29,6 +29,7 @@ app.conf.beat_schedule = {
         "schedule": crontab(minute="37"),
     },
     "purge-inbox": {"task": "apps.payments.tasks.purge_inbox_task", "schedule": crontab(hour="3", minute="47")},
+    "purge-messaging": {"task": "apps.messaging.tasks.purge_messaging_task", "schedule": crontab(minute="47")},
     "reconcile": {"task": "apps.payments.tasks.reconcile_task", "schedule": crontab(minute="12")},
     "purge-sessions": {"task": "apps.accounts.tasks.purge_sessions_task", "schedule": crontab(hour="3", minute="27")},
 }

@@ -20,6 +20,7 @@ from apps.accounts.tasks import (
     tell_social_unlinked_task,
 )
 from apps.messaging.tasks import (
+    poll_message_task,
     resolve_uncertain_task,
     send_message_task,
     send_receipt_task,
@@ -76,4 +77,5 @@ SUBSCRIBERS: Mapping[str, Sequence[Callable[..., None]]] = {
     "gateway.callback_received": [process_callback_task],
     "message.queued": [send_message_task],
     "message.uncertain": [resolve_uncertain_task],
+    "message.poll_due": [poll_message_task],
 }

@@ -148,6 +148,21 @@ INVARIANTS: dict[str, Invariant] = {
     "I67": Invariant(
         "A texted code is any of a million numbers with equal chance, and stands nowhere.", "chi-square, 100,000 codes"
     ),
+    "I68": Invariant(
+        "Codes are limited per number, address, prefix, country and day, the same for numbers of nobody.",
+        "10,000 numbers of a prefix from 500 addresses: <= 20/h, loss within the budget",
+    ),
+    "I69": Invariant("A number that gets no texts is refused before any provider is asked.", "0 provider calls"),
+    "I70": Invariant("A prefix whose codes never come back gets no more for a day, and staff are told.", "loss capped"),
+    "I71": Invariant(
+        "A text that may have been taken is not sent again when it is a code, and a receipt once.",
+        "0 codes twice, 0 receipts lost",
+    ),
+    "I72": Invariant("Delivery reports in every order and number end in the same state.", "all permutations equal"),
+    "I73": Invariant(
+        "Whatever stands in a text, its parts are bounded and its cost is known before it is sent.",
+        "<= SMS_MAX_PARTS",
+    ),
 }
 
 

@@ -10,9 +10,15 @@ from core.personal_data import Subject
 from core.tenancy import tenant_scope, tenant_transaction
 
 
-def find_message_reference(*, provider: str, key: str) -> MessageReference | None:
-    """Whose message a provider's report is about. Needs no tenant."""
-    return MessageReference.objects.filter(provider=provider, key=key).first()
+def find_message_reference(*, provider: str, key: str, provider_reference: str = "") -> MessageReference | None:
+    """Whose message a provider's report is about: by our key, or where it brings none by the provider's own name.
+
+    Needs no tenant.
+    """
+    rows = MessageReference.objects.filter(provider=provider)
+    if key:
+        return rows.filter(key=key).first()
+    return rows.filter(provider_reference=provider_reference).order_by("-pk").first() if provider_reference else None
 
 
 def export_messages(*, subject: Subject, limit: int) -> list[dict[str, Any]]:

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from celery import shared_task
+from django.utils import timezone
+
+from apps.messaging.services.guard import purge_guard
+from apps.messaging.services.polling import poll_message, resolve_uncertain
 from apps.messaging.services.receipts import send_receipt, send_refund_notice
-from apps.messaging.services.sending import resolve_uncertain, send_message
+from apps.messaging.services.reports import purge_early_reports
+from apps.messaging.services.sending import send_message
+from apps.messaging.services.usage import purge_usage
 
 
 def send_receipt_task(*, payment_id: str, **_: object) -> None:
@@ -22,3 +29,15 @@ def send_message_task(*, message_id: str, **_: object) -> None:
 
 def resolve_uncertain_task(*, message_id: str, **_: object) -> None:
     resolve_uncertain(message_id=UUID(message_id))
+
+
+def poll_message_task(*, message_id: str, poll: int, **_: object) -> None:
+    poll_message(message_id=UUID(message_id), poll=poll)
+
+
+@shared_task
+def purge_messaging_task() -> None:
+    """Once an hour, by beat: counts and reports that nobody will look at any more."""
+    purge_early_reports()
+    purge_guard()
+    purge_usage(today=timezone.now().date())

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from config.settings import messaging
 from config.settings.admin import UNFOLD as UNFOLD
 from config.settings.environment import ROOT, env
 from config.settings.payouts import limits_by_currency, shared_payouts
@@ -229,6 +230,12 @@ RATE_LIMITS: dict[str, tuple[int, timedelta]] = {
     # The same, asked for from one address by people who are not signed in, and by one who is.
     "otp_client": (10, timedelta(hours=1)),
     "otp_person": (5, timedelta(hours=1)),
+    # Codes to the numbers of one prefix (all but the last four digits), to one country, and at all. Whether somebody
+    # has the number is not asked, so these count every request. Half at once and the other half over the time, so that
+    # no hour sees more than 20 codes to a prefix, and no 24 hours more than OTP_COUNTRY_DAILY and OTP_DAILY.
+    "otp_prefix": (10, timedelta(hours=1)),
+    "otp_country": (env.int("OTP_COUNTRY_DAILY", default=5_000) // 2 or 1, timedelta(days=1)),
+    "otp_platform": (env.int("OTP_DAILY", default=10_000) // 2 or 1, timedelta(days=1)),
     # Wrong codes from one address, whoever was asked to prove what.
     "otp_guess_client": (10, timedelta(minutes=1)),
     # Each is a mail or a text to a stranger, and a text costs money.
@@ -449,6 +456,39 @@ PAYOUTS_FROM_SHARED_ACCOUNT = shared_payouts(default="earned")
 MESSAGE_SECRETS = "config.message_secrets.SECRETS"
 # A text whose acceptance is uncertain waits this long for a delivery report before it is sent once more.
 SMS_CONFIRM_SECONDS = env.int("SMS_CONFIRM_SECONDS", default=300)
+# When a provider that can be asked is asked what became of a text: so long after the question before. After the last
+# one the text counts as expired, until a report says better.
+SMS_POLL_AFTER = [timedelta(minutes=minutes) for minutes in (5, 15, 60, 6 * 60, 24 * 60)]
+
+# Where texts may go, by country and nothing else: a number elsewhere is refused before anybody is asked or paid.
+SMS_COUNTRIES = messaging.countries("SMS_COUNTRIES", env.list("SMS_COUNTRIES", default=["TZ", "KE", "UG", "RW", "BI"]))
+# The most parts that a text may have. A longer one is refused; one of our own is shortened.
+SMS_MAX_PARTS = env.int("SMS_MAX_PARTS", default=6)
+# What one part costs, in the smallest unit of SMS_CURRENCY, by country or by the first digits of a number.
+SMS_CURRENCY = messaging.currency()
+SMS_PRICES = messaging.prices(SMS_CURRENCY)
+# What texts may cost within a day and a calendar month (UTC), in the same unit: those of one tenant, where staff have
+# set nothing else for it, and all of them. The last tenth of what all may cost is for codes, notices and receipts.
+SMS_TENANT_DAILY_BUDGET = env.int("SMS_TENANT_DAILY_BUDGET", default=5_000_000)
+SMS_TENANT_MONTHLY_BUDGET = env.int("SMS_TENANT_MONTHLY_BUDGET", default=100_000_000)
+SMS_DAILY_BUDGET = env.int("SMS_DAILY_BUDGET", default=50_000_000)
+SMS_MONTHLY_BUDGET = env.int("SMS_MONTHLY_BUDGET", default=1_000_000_000)
+# Parts within a day: to one country, and at all.
+SMS_COUNTRY_DAILY = messaging.amounts(
+    "SMS_COUNTRY_DAILY", env.list("SMS_COUNTRY_DAILY", default=["TZ=20000", "*=5000"])
+)
+SMS_DAILY = env.int("SMS_DAILY", default=30_000)
+# Texts from one tenant to one phone within a day, by what they are for. Codes have limits of their own.
+SMS_PHONE_DAILY = {"security": 20, "receipt": 100, "service": 20, "marketing": 3}
+# Which providers are asked, in order, by country or by the first digits of a number; without any: all, as configured.
+SMS_ROUTES = messaging.routes("SMS_ROUTES", env.list("SMS_ROUTES", default=[]))
+# Under which name, by provider: the first, and what takes its place where it is refused. Without any: the account's.
+SMS_SENDERS = messaging.senders(env.list("SMS_SENDERS", default=[]))
+# Of the codes to one prefix within 24 hours: from so many on, at least so many percent must come back right, or the
+# prefix gets no codes for the time of the pause.
+SMS_GUARD_MIN_SENT = 50
+SMS_GUARD_MIN_PERCENT = 20
+SMS_GUARD_PAUSE = timedelta(hours=24)
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Faraja <no-reply@faraja.test>")
 
 # --- Logs -----------------------------------------------------------------------------------------------------------

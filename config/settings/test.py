@@ -1,7 +1,7 @@
 """The suite: as development, on whichever database and Redis the run was given, with cheap password hashes."""
 
 from config.settings.dev import *  # noqa: F403
-from config.settings.dev import DATABASES, RATE_LIMITS
+from config.settings.dev import DATABASES, RATE_LIMITS, SMS_PHONE_DAILY
 from config.settings.environment import VAR_DIR, env
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
@@ -10,6 +10,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 
 # Raised, not removed: every request of the suite is counted, and only tests of a limit meet it.
 RATE_LIMITS = {name: (1_000_000, per) for name, (_burst, per) in RATE_LIMITS.items()}
+
+SMS_PHONE_DAILY = dict.fromkeys(SMS_PHONE_DAILY, 1_000_000)
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"

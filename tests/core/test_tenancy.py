@@ -56,7 +56,7 @@ MAY_ENTER = {"core/outbox/relay.py", "apps/accounts/authentication.py", "apps/te
 MAY_OPEN_A_SCOPE = {
     "apps/payments/services/callbacks.py",
     "apps/payments/services/books.py",  # the books of every tenant, one after the other
-    "apps/messaging/services/callbacks.py",
+    "apps/messaging/services/reports.py",
     "apps/accounts/services/codes.py",  # somebody signs in: the text is kept in the tenant that they joined first
     # What is kept about a person, in one after the other of their tenants.
     "apps/messaging/selectors.py",

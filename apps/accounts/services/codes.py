@@ -20,14 +20,17 @@ from django.utils.translation import gettext_lazy
 
 from apps.accounts.models import User, VerificationCode
 from apps.accounts.selectors import find_user_by_phone
+from apps.messaging.services.guard import note_verified, refuse_paused
 from apps.messaging.services.messages import queue_message
+from apps.messaging.services.numbers import PhoneNotSupported, check_phone
 from apps.tenants.selectors.tenants import find_first_tenant
 from core.derived import derive_digits
 from core.exceptions import RuleViolated, TooManyRequests
 from core.outbox.publisher import publish
 from core.purge import delete_in_batches
 from core.tenancy import find_current_tenant_id, tenant_scope
-from core.throttling.limits import spend
+from core.throttling.limits import Throttled, spend
+from services.sms.numbers import look_up
 
 Purpose = VerificationCode.Purpose
 DIGITS = 6
@@ -49,6 +52,10 @@ class OtpLocked(TooManyRequests):
     message = gettext_lazy("Too many wrong codes. Please ask for a new one.")
 
 
+# How a request for a code can be refused, for the schema.
+CODE_REFUSALS = (PhoneNotSupported, Throttled)
+
+
 def request_login_code(*, phone: str, client: str) -> VerificationCode:
     """Have a code sent with which the person who has proven `phone` can sign in, or `Throttled`.
 
@@ -62,9 +69,23 @@ def request_code(
 ) -> VerificationCode:
     """A new challenge for `phone` (E.164), or `Throttled`; it replaces the open ones of its purpose and its asker.
 
-    Must not run inside a transaction. `limits` are counted besides those of the number.
+    Must not run inside a transaction. `limits` are counted besides those of the number, of its prefix and country, and
+    of all codes; each request counts, whether or not somebody has the number. `PhoneNotSupported` for a number to which
+    no texts go, whoever has it.
     """
-    spend({"otp_resend": phone, "otp_phone": phone, "otp_phone_daily": phone, **(limits or {})})
+    number = check_phone(phone)
+    refuse_paused(number)
+    spend(
+        {
+            "otp_resend": phone,
+            "otp_phone": phone,
+            "otp_phone_daily": phone,
+            "otp_prefix": number.prefix,
+            "otp_country": number.country,
+            "otp_platform": "all",
+            **(limits or {}),
+        }
+    )
     now = timezone.now()
     with transaction.atomic():
         older = VerificationCode.objects.filter(purpose=purpose, user=user, used_at=None)
@@ -95,6 +116,8 @@ def send_code(*, code_id: UUID) -> None:
             key=f"code:{code.pk}",
             secret=f"code:{code.pk}",
             is_repeatable=False,
+            kind="code",
+            expires_at=code.expires_at,
         )
 
 
@@ -161,6 +184,7 @@ def guess_code(*, purpose: str, challenge: UUID, guess: str, user: User | None =
     is_right = hmac.compare_digest(code_of(code).encode(), guess.encode())
     if is_right:
         code.used_at = now
+        note_verified(look_up(code.phone))
     code.save(update_fields=["guesses", "used_at", "updated_at"])
     return code if is_right else None
 

@@ -89,7 +89,13 @@ def _change(session: AuthSession, *, challenge: UUID, guess: str) -> tuple[Princ
     if user.is_phone_verified and user.phone != code.phone:
         with translation.override(user.language):
             text = _("The phone number of your account was changed. If this was not you, contact us at once.")
-            queue_message(channel="sms", to=user.phone, text=text, key=f"phone-changed:{code.pk}")
+            queue_message(
+                channel="sms",
+                to=user.phone,
+                text=text,
+                key=f"phone-changed:{code.pk}",
+                kind="security",
+            )
     before = user.phone
     _prove(user, code.phone)
     require_alive(session)  # now that the person is locked

@@ -19,7 +19,7 @@ from apps.accounts.serializers.phones import (
     VerifyOtpInput,
 )
 from apps.accounts.serializers.sessions import SignedInOutput
-from apps.accounts.services.codes import OtpInvalid, OtpLocked, check_login_code, request_login_code
+from apps.accounts.services.codes import CODE_REFUSALS, OtpInvalid, OtpLocked, check_login_code, request_login_code
 from apps.accounts.services.passwords import WrongPassword
 from apps.accounts.services.phones import (
     PhoneMissing,
@@ -64,7 +64,7 @@ class RequestOtpView(PublicAuthView):
         response=ChallengeOutput,
         message=_("If somebody can sign in by this number, a code is on its way."),
         example=CHALLENGE_EXAMPLE,
-        errors=[Throttled],
+        errors=CODE_REFUSALS,
     )
     def post(self, request: Request) -> Response:
         code = request_login_code(**RequestOtpInput.parse(request.data), client=client_address(request))
@@ -104,7 +104,7 @@ class VerifyPhoneView(APIView):
         response=ChallengeOutput,
         message=_("A code is on its way."),
         example=CHALLENGE_EXAMPLE,
-        errors=[*SESSION_REFUSALS, PhoneMissing, NotAMember, TenantSuspended],
+        errors=[*SESSION_REFUSALS, *CODE_REFUSALS, PhoneMissing, NotAMember, TenantSuspended],
     )
     @limited("otp_person", by=by_person)
     def post(self, request: Request) -> Response:
@@ -149,7 +149,14 @@ class ChangePhoneView(APIView):
         response=ChallengeOutput,
         message=_("A code is on its way."),
         example=CHALLENGE_EXAMPLE,
-        errors=[*SESSION_REFUSALS, WrongPassword, ReauthenticationRequired, NotAMember, TenantSuspended],
+        errors=[
+            *SESSION_REFUSALS,
+            *CODE_REFUSALS,
+            WrongPassword,
+            ReauthenticationRequired,
+            NotAMember,
+            TenantSuspended,
+        ],
     )
     @limited("otp_person", by=by_person)
     @limited("password_person", by=by_person)

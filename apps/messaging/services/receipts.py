@@ -8,11 +8,14 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from apps.accounts.selectors import find_user
+from apps.messaging.kinds import MessageKind
 from apps.messaging.models.messages import Message
 from apps.messaging.services.messages import queue_message
 from apps.payments.selectors.payments import get_payment
 from apps.payments.selectors.refunds import get_refund
 from core.tenancy import tenant_atomic
+
+RECEIPT = MessageKind.RECEIPT
 
 
 @tenant_atomic
@@ -28,7 +31,9 @@ def send_receipt(*, payment_id: UUID) -> None:
         told = {"amount": payment.money.display, "reference": payment.client_reference or str(payment.pk)[:8]}
         text = _("Received %(amount)s. Reference %(reference)s. Thank you.") % told
         if payment.phone:
-            queue_message(channel=Message.Channel.SMS, to=payment.phone, text=text, key=f"receipt:{payment.pk}")
+            queue_message(
+                channel=Message.Channel.SMS, to=payment.phone, text=text, key=f"receipt:{payment.pk}", kind=RECEIPT
+            )
         keys = {payment.customer.get("email", ""): f"receipt:{payment.pk}:customer"}
         if person is not None and person.is_active:
             keys[person.email] = f"receipt:{payment.pk}"
@@ -36,7 +41,9 @@ def send_receipt(*, payment_id: UUID) -> None:
         subject = _("Receipt for %(amount)s") % told
         for address, key in keys.items():
             if address:
-                queue_message(channel=Message.Channel.EMAIL, to=address, subject=subject, text=body, key=key)
+                queue_message(
+                    channel=Message.Channel.EMAIL, to=address, subject=subject, text=body, key=key, kind=RECEIPT
+                )
 
 
 @tenant_atomic
@@ -50,4 +57,4 @@ def send_refund_notice(*, refund_id: UUID) -> None:
     with translation.override(person.language if person else "en"):
         told = {"amount": refund.money.display, "reference": payment.client_reference or str(payment.pk)[:8]}
         text = _("%(amount)s was sent back to you. Reference %(reference)s.") % told
-        queue_message(channel=Message.Channel.SMS, to=payment.phone, text=text, key=f"refund:{refund.pk}")
+        queue_message(channel=Message.Channel.SMS, to=payment.phone, text=text, key=f"refund:{refund.pk}", kind=RECEIPT)

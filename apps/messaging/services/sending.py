@@ -1,84 +1,104 @@
 """Use cases for messages that go out: hand over, and settle what nobody knows.
 
 A text is handed over at most once on our own initiative. When nobody knows whether the provider took it (a crash, a
-lost answer), the delivery report is waited for; only if none comes is a receipt sent once more, and a code never.
+lost answer), the delivery report is waited for; only if none comes is a receipt sent once more, and a code never. What
+a provider certainly has not taken goes to the next one.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
-from datetime import timedelta
 from uuid import UUID
 
-from django.conf import settings
 from django.core.mail import EmailMessage
-from django.utils import timezone
 
-from apps.messaging.models.messages import Message, MessageReference
-from apps.messaging.placeholders import MASK, find_secret, put_in_secret
-from apps.messaging.progress import MessageStatus as Status
-from apps.messaging.progress import further
+from apps.messaging.models.messages import Message, MessageTry
+from apps.messaging.services.claims import Claim, claim_message
+from apps.messaging.services.outcomes import accepted, not_taken, refused, unknown
+from apps.messaging.services.reports import accept_text
+from apps.messaging.services.routing import callback_url, can
 from core.crash import crash_point
-from core.exceptions import NotFound
-from core.outbox.publisher import publish
-from core.tenancy import tenant_atomic
 from services.http import GatewayUnavailable, OutcomeUnknown
-from services.sms.base import SmsRefused, SmsRequest
+from services.sms.base import Refusal, SmsCapability, SmsRefused, SmsRequest, SmsResult
+from services.sms.encoding import clean_text
 from services.sms.registry import get_sms_gateway
 
 logger = logging.getLogger("faraja.messaging")
 
-Channel = Message.Channel
-MAX_TRIES = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A message that is about to be handed over, and the secret that nothing but this moment holds."""
-
-    message: Message
-    secret: str = field(repr=False)
-
-    @property
-    def text(self) -> str:
-        return put_in_secret(self.message.text, self.secret) if self.message.secret else self.message.text
-
-    def without_secret(self, told: str) -> str:
-        """A provider's words about the message, in case they repeat it."""
-        return told.replace(self.secret, MASK) if self.secret else told
+Channel, Outcome = Message.Channel, MessageTry.Outcome
+# What another sender name, or another provider, would cure, and time would not.
+ELSEWHERE = (Refusal.SENDER, Refusal.ROUTE)
+MAX_CALLS = 8  # in one round; each is a provider or a sender name of one
 
 
 def send_message(*, message_id: UUID) -> None:
-    """Hand one message to its provider, or find out that this was done already."""
-    claim = _claim(message_id=message_id)
-    if claim is None:
-        return
-    crash_point("message_submitting")
-    if claim.message.channel == Channel.EMAIL:
-        _send_email(claim)
-    else:
-        _send_sms(claim)
+    """Hand one message over, or find out that this was done already. Raises `NotYet` when it has to wait."""
+    away: set[str] = set()
+    for _call in range(MAX_CALLS):
+        claim = claim_message(message_id=message_id, away=away)
+        if claim is None:
+            return
+        crash_point("message_submitting")
+        if claim.message.channel == Channel.EMAIL:
+            _send_email(claim)
+            return
+        if _send_text(claim):
+            return
+        if claim.attempt.reason not in ELSEWHERE:
+            away.add(claim.attempt.provider)
 
 
-def _send_sms(claim: Claim) -> None:
-    message = claim.message
-    gateway = get_sms_gateway(message.provider)
-    request = SmsRequest(key=message.pk.hex, phone=message.to, text=claim.text)
+def _send_text(claim: Claim) -> bool:
+    """Whether that was all: it is out, may be out, or never will be."""
+    attempt = claim.attempt
     try:
-        result = gateway.send(request)
+        result = _hand_over(claim)
     except GatewayUnavailable:
-        _release(message_id=message.pk)
-        raise
+        not_taken(attempt=attempt, outcome=Outcome.UNAVAILABLE)
+        return False
     except OutcomeUnknown:
-        _mark_uncertain(message_id=message.pk)
-        return
+        unknown(attempt=attempt)
+        return True
     except SmsRefused as refusal:
-        logger.error("sms refused", extra={"provider": message.provider, "reason": refusal.code})
-        _finish(message_id=message.pk, status=Status.FAILED, error=claim.without_secret(str(refusal)))
-        return
+        return _note_refusal(claim, refusal)
     crash_point("sms_accepted")
-    _finish(message_id=message.pk, status=Status.SENT, provider_reference=result.provider_reference)
+    accept_text(attempt=attempt, provider_reference=result.provider_reference)
+    return True
+
+
+def _hand_over(claim: Claim) -> SmsResult:
+    """One call; a second one, after silence, where that cannot make a second text."""
+    message, provider = claim.message, claim.attempt.provider
+    gateway = get_sms_gateway(provider)
+    request = SmsRequest(
+        key=message.pk.hex,
+        phone=message.to,
+        text=clean_text(claim.text),
+        sender=claim.attempt.sender,
+        is_urgent=message.is_urgent,
+        first_sent=claim.first_at_provider,
+        callback_url=callback_url(provider),
+    )
+    try:
+        return gateway.send(request)
+    except OutcomeUnknown:
+        if not can(provider, SmsCapability.IDEMPOTENT_SEND):
+            raise
+    try:
+        return gateway.send(request)
+    except GatewayUnavailable as error:
+        raise OutcomeUnknown from error  # of the first call nobody knows
+
+
+def _note_refusal(claim: Claim, refusal: SmsRefused) -> bool:
+    told = claim.without_secret(str(refusal))
+    log = logger.error if refusal.is_config else logger.warning
+    log("sms refused", extra={"provider": claim.attempt.provider, "reason": refusal.reason, "code": refusal.code[:50]})
+    if refusal.is_final:
+        refused(attempt=claim.attempt, reason=refusal.reason, told=told)
+        return True
+    not_taken(attempt=claim.attempt, outcome=Outcome.REFUSED, reason=refusal.reason, told=told)
+    return False
 
 
 def _send_email(claim: Claim) -> None:
@@ -87,91 +107,4 @@ def _send_email(claim: Claim) -> None:
     email = EmailMessage(message.subject, claim.text, to=[message.to], headers={"Message-ID": f"<{message.pk}@faraja>"})
     email.send()
     crash_point("email_accepted")
-    _finish(message_id=message.pk, status=Status.SENT)
-
-
-@tenant_atomic
-def _claim(*, message_id: UUID) -> Claim | None:
-    """Commit *submitting* before the wire is touched; None when there is nothing (more) to hand over."""
-    message: Message = Message.objects.select_for_update().get(pk=message_id)
-    if message.status == Status.SUBMITTING and message.channel == Channel.SMS:
-        _wait_for_report(message)  # whoever claimed it died: the text may be out
-        return None
-    if message.status not in {Status.QUEUED, Status.SUBMITTING}:
-        return None
-    # Before the status: what fails in here has sent nothing, so it may simply be tried again.
-    secret = find_secret(message.secret) if message.secret else ""
-    if secret is None:
-        message.status, message.error = Status.EXPIRED, "What it was to tell is no longer good: not sent."
-        message.save()
-        return None
-    message.status = Status.SUBMITTING
-    message.tries += 1
-    message.provider = _provider_for(message)
-    message.save()
-    if message.channel == Channel.SMS:
-        MessageReference.objects.get_or_create(
-            provider=message.provider,
-            key=message.pk.hex,
-            defaults={"tenant_id": message.tenant_id, "message_id": message.pk},
-        )
-    return Claim(message, secret)
-
-
-def _provider_for(message: Message) -> str:
-    if message.channel == Channel.EMAIL:
-        return "email"
-    code = next(iter(settings.SMS_GATEWAYS), None)
-    if code is None:
-        raise NotFound("No SMS gateway is configured.")
-    return str(code)
-
-
-@tenant_atomic
-def _release(*, message_id: UUID) -> None:
-    """Nothing was sent: back into the queue."""
-    message: Message = Message.objects.select_for_update().get(pk=message_id)
-    if message.status == Status.SUBMITTING:
-        message.status = Status.QUEUED
-        message.tries -= 1
-        message.save()
-
-
-@tenant_atomic
-def _finish(*, message_id: UUID, status: str, provider_reference: str = "", error: str = "") -> None:
-    message: Message = Message.objects.select_for_update().get(pk=message_id)
-    message.status = further(message.status, status)  # a report may have overtaken the answer
-    message.provider_reference = provider_reference or message.provider_reference
-    message.error = error[:300]
-    message.sent_at = message.sent_at or (timezone.now() if status == Status.SENT else None)
-    message.save()
-
-
-@tenant_atomic
-def _mark_uncertain(*, message_id: UUID) -> None:
-    _wait_for_report(Message.objects.select_for_update().get(pk=message_id))
-
-
-def _wait_for_report(message: Message) -> None:
-    if message.status == Status.SUBMITTING:
-        message.status = Status.UNCERTAIN
-        message.save()
-        wait = timedelta(seconds=settings.SMS_CONFIRM_SECONDS)
-        publish("message.uncertain", {"message_id": str(message.pk)}, delay=wait)
-
-
-@tenant_atomic
-def resolve_uncertain(*, message_id: UUID) -> None:
-    """No report has come in time: send a text once more, or leave it be.
-
-    After the second try it is an operator's. A code is not sent twice at all: whoever misses it asks for another.
-    """
-    message: Message = Message.objects.select_for_update().get(pk=message_id)
-    if message.status != Status.UNCERTAIN or not message.is_repeatable:
-        return
-    if message.tries >= MAX_TRIES:
-        logger.error("sms stays uncertain", extra={"message_id": str(message.pk)})
-        return
-    message.status = Status.QUEUED
-    message.save()
-    publish("message.queued", {"message_id": str(message.pk)})
+    accepted(attempt=claim.attempt)

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.messaging.services.messages import queue_message
+from apps.messaging.services.numbers import PhoneNotSupported, check_phone
 from apps.tenants.models import Invitation, Membership, Tenant
 from apps.tenants.services.members import AdminsOnly, lock_tenant
 from core.audit.actions import Action
@@ -59,15 +60,17 @@ class InvitationInvalid(RuleViolated):
 
 
 # How the use cases below can refuse, for the schema.
-INVITE_REFUSALS = (AdminsOnly, InvitationPending, AlreadyMember)
+INVITE_REFUSALS = (AdminsOnly, InvitationPending, AlreadyMember, PhoneNotSupported)
 CHANGE_REFUSALS = (AdminsOnly, InvitationClosed)
 ACCEPT_REFUSALS = (InvitationInvalid, AlreadyMember)
 
 
 @tenant_atomic
 def invite(*, actor_id: UUID, role: str, email: str = "", phone: str = "") -> Invitation:
-    """Invite somebody by one address; `AdminsOnly`, `InvitationPending` or `AlreadyMember`."""
+    """Invite somebody by one address; `AdminsOnly`, `InvitationPending`, `AlreadyMember` or `PhoneNotSupported`."""
     actor = lock_tenant(actor_id=actor_id).require_admin()
+    if phone:
+        check_phone(phone)
     email = email.strip().lower()
     if email and Membership.objects.filter(tenant_id=actor.tenant_id, user__email=email).exists():
         raise AlreadyMember
