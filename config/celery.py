@@ -29,6 +29,10 @@ app.conf.beat_schedule = {
         "schedule": crontab(minute="37"),
     },
     "reconcile": {"task": "apps.payments.tasks.reconcile_task", "schedule": crontab(minute="12")},
+    "purge-notifications": {
+        "task": "apps.messaging.tasks.purge_notifications_task",
+        "schedule": crontab(hour="3", minute="47"),
+    },
     "purge-sessions": {"task": "apps.accounts.tasks.purge_sessions_task", "schedule": crontab(hour="3", minute="27")},
 }
 

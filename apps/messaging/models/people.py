@@ -37,6 +37,7 @@ class OptOut(BaseModel):
         REPLY = "reply"  # a text that came in
         LINK = "link"  # the unsubscribe link of an e-mail
         PROVIDER = "provider"  # told by whoever delivers
+        ACCOUNT = "account"  # by themselves, signed in
         STAFF = "staff"
 
     channel = models.CharField(

@@ -19,6 +19,7 @@ from apps.messaging.models.messages import Message, MessageReference
 from apps.messaging.placeholders import MASK, find_secret, put_in_secret
 from apps.messaging.progress import MessageStatus as Status
 from apps.messaging.progress import further
+from apps.messaging.services.consent import unsubscribe_headers
 from core.crash import crash_point
 from core.exceptions import NotFound
 from core.outbox.publisher import publish
@@ -84,7 +85,8 @@ def _send_sms(claim: Claim) -> None:
 def _send_email(claim: Claim) -> None:
     """E-mail has no report to wait for: a crash may repeat it, with the same Message-ID, and never loses it."""
     message = claim.message
-    email = EmailMessage(message.subject, claim.text, to=[message.to], headers={"Message-ID": f"<{message.pk}@faraja>"})
+    headers = {"Message-ID": f"<{message.pk}@faraja>", **unsubscribe_headers(to=message.to, kind=message.kind)}
+    email = EmailMessage(message.subject, claim.text, to=[message.to], headers=headers)
     email.send()
     crash_point("email_accepted")
     _finish(message_id=message.pk, status=Status.SENT)
