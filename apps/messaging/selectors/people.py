@@ -67,10 +67,12 @@ def list_opted_out(*, user_id: UUID) -> list[str]:
 def export_preferences(*, subject: Subject, limit: int) -> list[dict[str, Any]]:
     """What a person has chosen to hear or not to hear."""
     rows = MessagePreference.objects.filter(user_id=subject.id).order_by("-created_at", "-pk")
-    return list(rows.values("kind", "channel", "is_wanted", "created_at", "updated_at")[:limit])
+    columns = ("kind", "channel", "is_wanted", "created_at", "updated_at")
+    return list(rows.values(*columns)[:limit])
 
 
 def export_opt_outs(*, subject: Subject, limit: int) -> list[dict[str, Any]]:
     """Addresses of theirs that have said stop."""
     rows = OptOut.objects.filter(address__in=subject.proven).order_by("-created_at", "-pk")
-    return list(rows.values("channel", "address", "source", "stopped_at", "started_at")[:limit])
+    columns = ("channel", "address", "source", "stopped_at", "started_at")
+    return list(rows.values(*columns)[:limit])

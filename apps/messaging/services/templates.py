@@ -156,7 +156,7 @@ def publish_version(
     }
     if faults := find_faults(template, told):
         raise WordingRefused(errors=faults)
-    columns = {}
+    columns: dict[str, object] = {}
     for channel, form in told.items():
         subject, text = COLUMNS[channel]
         columns |= {text: str(form.text)} | ({subject: str(form.subject)} if subject else {})
