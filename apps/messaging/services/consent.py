@@ -108,13 +108,13 @@ def lift_opt_out(*, operator_id: UUID, opt_out_id: UUID, reason: str) -> bool:
 
 
 @transaction.atomic
-def note_opt_out(*, operator_id: UUID, channel: str, to: str, reason: str) -> bool:
-    """Platform staff note that somebody has told them to stop; whether that is news. Stands in the audit log."""
-    if not record_opt_out(channel=channel, to=to, source=Source.STAFF):
-        return False
+def note_opt_out(*, operator_id: UUID, channel: str, to: str, reason: str) -> OptOut:
+    """Platform staff note that somebody has told them to stop. When that is news, it stands in the audit log."""
+    is_news = record_opt_out(channel=channel, to=to, source=Source.STAFF)
     row = find_opt_outs(channel=channel, to=to).get()
-    record(Action.OPT_OUT_CHANGED, actor=operator_id, target=row, data={"wants": False, "reason": reason})
-    return True
+    if is_news:
+        record(Action.OPT_OUT_CHANGED, actor=operator_id, target=row, data={"wants": False, "reason": reason})
+    return row
 
 
 # --- The link in e-mails ---------------------------------------------------------------------------------------------
