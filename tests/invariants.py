@@ -148,6 +148,10 @@ INVARIANTS: dict[str, Invariant] = {
     "I67": Invariant(
         "A texted code is any of a million numbers with equal chance, and stands nowhere.", "chi-square, 100,000 codes"
     ),
+    "I73": Invariant(
+        "Whatever stands in a text, its parts are bounded and its cost is known before it is sent.",
+        "<= SMS_MAX_PARTS",
+    ),
 }
 
 

@@ -46,8 +46,9 @@ ELLIPSIS: Final = "..."
 class Variable:
     """Something that a wording can tell. Longer values than `max_length` are cut.
 
-    `is_exact`: made by the kit itself (a code, a link) and needed once, neither more nor less, in every text; its value
-    goes in as it is. Others are somebody's words: see `clean_value`.
+    A needed one (`is_required`) stands in the text or in its subject. `is_exact`: made by the kit itself (a code, a
+    link) and needed once, neither more nor less, in every text; its value goes in as it is. Others are somebody's
+    words: see `clean_value`.
     """
 
     name: str
@@ -167,7 +168,7 @@ def _faults_of_braces(template: Template, text: str) -> Iterator[str]:
     known = {f"{{{each.name}}}" for each in template.variables}
     told = {"known": " ".join(sorted(known)) or "-"}
     for found in dict.fromkeys([*_ANY_BRACES.findall(text), *_PERCENT.findall(text)]):
-        if found in "{}":
+        if found in ("{", "}"):
             yield _("A brace stands alone. Braces are for placeholders: %(known)s.") % told
         elif found not in known:
             unknown = {"found": found[:40], **told}
@@ -182,7 +183,7 @@ def _faults_of_variables(template: Template, subject: str, text: str) -> Iterato
             yield "subject", _("%(name)s may not stand in the subject.") % told
         if each.is_exact and uses[each.name] != 1:
             yield "text", _("%(name)s must stand in the text exactly once.") % told
-        elif each.is_required and not uses[each.name]:
+        elif each.is_required and not uses[each.name] and told["name"] not in subject:
             yield "text", _("%(name)s is missing.") % told
         elif uses[each.name] > MAX_USES:
             yield "text", _("%(name)s may stand in the text %(max)d times at most.") % told
