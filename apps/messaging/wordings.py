@@ -178,12 +178,13 @@ def _faults_of_braces(template: Template, text: str) -> Iterator[str]:
 def _faults_of_variables(template: Template, subject: str, text: str) -> Iterator[tuple[str, str]]:
     uses = Counter(_PLACEHOLDER.findall(text))
     for each in template.variables:
-        told = {"name": f"{{{each.name}}}", "max": MAX_USES}
-        if each.is_exact and f"{{{each.name}}}" in subject:
+        placeholder = f"{{{each.name}}}"
+        told = {"name": placeholder, "max": MAX_USES}
+        if each.is_exact and placeholder in subject:
             yield "subject", _("%(name)s may not stand in the subject.") % told
         if each.is_exact and uses[each.name] != 1:
             yield "text", _("%(name)s must stand in the text exactly once.") % told
-        elif each.is_required and not uses[each.name] and told["name"] not in subject:
+        elif each.is_required and not uses[each.name] and placeholder not in subject:
             yield "text", _("%(name)s is missing.") % told
         elif uses[each.name] > MAX_USES:
             yield "text", _("%(name)s may stand in the text %(max)d times at most.") % told

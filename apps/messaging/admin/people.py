@@ -59,8 +59,9 @@ class OptOutForm(forms.ModelForm):  # type: ignore[type-arg]
                 raise ValidationError(_("Enter a valid phone number, for example +255712345678.")) from None
         return normal_address(channel=str(channel), to=address)
 
-    def validate_constraints(self) -> None:
-        """An address that is known already is no error: the use case knows what to do."""
+    def _get_validation_exclusions(self) -> set[str]:
+        # An address that is known already is no error: the use case knows what to do.
+        return {*super()._get_validation_exclusions(), "address"}  # type: ignore[misc]
 
 
 @admin.register(OptOut)

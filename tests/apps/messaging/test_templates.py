@@ -322,7 +322,7 @@ def test_a_version_that_the_code_has_left_behind_gives_way_to_the_default(operat
         variables=(*refund.variables, phone),
         defaults={Channel.SMS: Form(text="{amount} {reference} {phone}")},
     )
-    monkeypatch.setitem(TEMPLATES, "refund", moved_on)  # type: ignore[arg-type]
+    monkeypatch.setitem(TEMPLATES, "refund", moved_on)
 
     wording = render("refund", language="en", channel="sms", values={**TOLD, "phone": "+255754000111"})
 
