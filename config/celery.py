@@ -31,6 +31,10 @@ app.conf.beat_schedule = {
     "purge-inbox": {"task": "apps.payments.tasks.purge_inbox_task", "schedule": crontab(hour="3", minute="47")},
     "purge-messaging": {"task": "apps.messaging.tasks.purge_messaging_task", "schedule": crontab(minute="47")},
     "reconcile": {"task": "apps.payments.tasks.reconcile_task", "schedule": crontab(minute="12")},
+    "purge-notifications": {
+        "task": "apps.messaging.tasks.purge_notifications_task",
+        "schedule": crontab(hour="3", minute="47"),
+    },
     "purge-sessions": {"task": "apps.accounts.tasks.purge_sessions_task", "schedule": crontab(hour="3", minute="27")},
 }
 

@@ -25,6 +25,7 @@ from apps.messaging.tasks import (
     send_message_task,
     send_receipt_task,
     send_refund_notice_task,
+    tell_settled_task,
 )
 from apps.payments.tasks import (
     expire_payment_task,
@@ -56,7 +57,7 @@ SUBSCRIBERS: Mapping[str, Sequence[Callable[..., None]]] = {
     "account.social_unlinked": [tell_social_unlinked_task],
     "payment.started": [submit_attempt_task],
     "payment.expiring": [expire_payment_task],
-    "payment.settled": [send_receipt_task],
+    "payment.settled": [send_receipt_task, tell_settled_task],
     # Nobody in the kit yet: what a person should look at is in the log, and marked on the payment.
     "payment.anomaly": [],
     "attempt.poll_due": [poll_attempt_task],

@@ -8,6 +8,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from apps.messaging.services.guard import purge_guard
+from apps.messaging.services.notifications import purge_notifications, tell_settled
 from apps.messaging.services.polling import poll_message, resolve_uncertain
 from apps.messaging.services.receipts import send_receipt, send_refund_notice
 from apps.messaging.services.reports import purge_early_reports
@@ -17,6 +18,10 @@ from apps.messaging.services.usage import purge_usage
 
 def send_receipt_task(*, payment_id: str, **_: object) -> None:
     send_receipt(payment_id=UUID(payment_id))
+
+
+def tell_settled_task(*, payment_id: str, **_: object) -> None:
+    tell_settled(payment_id=UUID(payment_id))
 
 
 def send_refund_notice_task(*, refund_id: str, **_: object) -> None:
@@ -41,3 +46,9 @@ def purge_messaging_task() -> None:
     purge_early_reports()
     purge_guard()
     purge_usage(today=timezone.now().date())
+
+
+@shared_task
+def purge_notifications_task() -> None:
+    """Once a day, by beat."""
+    purge_notifications()

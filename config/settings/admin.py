@@ -46,7 +46,16 @@ UNFOLD = {
                     _admin_link(_("Health"), "monitor_heart", "payments_gatewayhealth"),
                 ],
             },
-            {"title": _("Messages"), "items": [_admin_link(_("Messages"), "sms", "messaging_message")]},
+            {
+                "title": _("Messages"),
+                "items": [
+                    _admin_link(_("Messages"), "sms", "messaging_message"),
+                    _admin_link(_("In the app"), "notifications", "messaging_notification"),
+                    _admin_link(_("Wordings"), "edit_note", "messaging_templateversion"),
+                    _admin_link(_("Said stop"), "notifications_off", "messaging_optout"),
+                    _admin_link(_("Preferences"), "tune", "messaging_messagepreference"),
+                ],
+            },
             {
                 "title": _("People"),
                 "items": [

@@ -290,6 +290,8 @@ SPECTACULAR_SETTINGS = {
         {"name": "refunds", "description": "Send money of a payment back to the customer."},
         {"name": "payouts", "description": "Send money to phones and bank accounts."},
         {"name": "ledger", "description": "Every movement of money, its sums, and what a gateway says you have."},
+        {"name": "messaging", "description": "Wordings of messages, and what a person wants to hear."},
+        {"name": "notifications", "description": "What to show in the app to whoever is signed in."},
         {"name": "users", "description": "The people of an organisation."},
         {"name": "tenants", "description": "Organisations: members, invitations, keys for machines."},
         {"name": "callbacks", "description": "For providers: where they report."},
@@ -489,6 +491,8 @@ SMS_SENDERS = messaging.senders(env.list("SMS_SENDERS", default=[]))
 SMS_GUARD_MIN_SENT = 50
 SMS_GUARD_MIN_PERCENT = 20
 SMS_GUARD_PAUSE = timedelta(hours=24)
+# How long a notification stays in the app after it was read.
+NOTIFICATIONS_KEEP_READ_DAYS = env.int("NOTIFICATIONS_KEEP_READ_DAYS", default=90)
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Faraja <no-reply@faraja.test>")
 
 # --- Logs -----------------------------------------------------------------------------------------------------------

@@ -15,9 +15,14 @@ from django.urls import reverse
 from apps.accounts.models import User
 from apps.accounts.services.accounts import create_operator
 from apps.accounts.services.codes import request_login_code
+from apps.messaging.channels import Channel
 from apps.messaging.models.messages import DeliveryReport, Message
+from apps.messaging.models.people import MessagePreference, OptOut
+from apps.messaging.services.consent import record_opt_out
 from apps.messaging.services.messages import queue_message
 from apps.messaging.services.receipts import send_receipt
+from apps.messaging.services.templates import publish_version
+from apps.messaging.wordings import Form
 from apps.payments.models.accounts import GatewayAccount
 from apps.payments.models.inbox import InboxDelivery
 from apps.payments.models.ledger import LedgerLine
@@ -29,6 +34,7 @@ from core.audit.models import AuditEntry
 from core.outbox.models import OutboxEvent
 from tests.factories.accounts import with_proven_phone
 from tests.factories.books import CREDENTIAL, make_books
+from tests.factories.notifications import make_notification
 from tests.factories.operators import browser_of, make_operator
 from tests.factories.payments import make_payment
 from tests.factories.social import make_linked_account
@@ -58,6 +64,11 @@ def rows(in_tenant) -> dict[type[Model], Any]:
     found += [make_invitation(in_tenant), make_api_key(in_tenant)[0], in_tenant.user.memberships.get()]
     found.append(request_login_code(phone="+255712345678", client="test"))
     found += [AuditEntry.objects.first()]
+    record_opt_out(channel="sms", to="+255712345678", source="reply")
+    wording = {Channel.SMS: Form(text="{amount} came back. {reference}")}
+    found += [make_notification(in_tenant), OptOut.objects.get()]
+    found += [publish_version(operator_id=in_tenant.user.pk, key="refund", language="en", forms=wording)]
+    found += [MessagePreference.objects.create(user=in_tenant.user, kind="service", channel="sms", is_wanted=False)]
     make_linked_account(in_tenant)
     found.append(SocialAccount.objects.get())
     return {type(row): row for row in found}

@@ -23,6 +23,7 @@ from apps.accounts.services.codes import code_of
 from apps.accounts.services.links import token_of
 from apps.accounts.services.sessions import open_session
 from apps.accounts.services.sign_in import MfaRequired, begin_sign_in
+from apps.messaging.services.consent import unsubscribe_token
 from services.payments.providers.clickpesa_checksum import canonical_checksum
 from tests.contracts.routes import ADMIN, METHODS, Route, all_routes, namespaces
 from tests.envelope import faults_in, refusal_of
@@ -35,6 +36,7 @@ from tests.factories.accounts import (
     with_proven_phone,
 )
 from tests.factories.factors import phone_being_set_up, with_second_factor, with_second_factor_still_signed_in
+from tests.factories.notifications import make_notification
 from tests.factories.payments import (
     a_wish_to_pay,
     a_wish_to_pay_out,
@@ -76,13 +78,15 @@ UNDOCUMENTED = {
 NOT_ROWS = {
     "gateway": "the name of a provider in the settings",
     "provider": "the name of a sign-in provider in the settings",
-    "token": "a secret of this installation in the settings",
+    "token": "a secret of this installation in the settings, or the proof of an unsubscribe link",
+    "key": "the name of a wording in the catalogue",
 }
 # How to make the row that a path parameter names, in the member's tenant.
 ROWS: dict[str, Callable[[Member], uuid.UUID]] = {
     "payment_id": lambda member: make_payment(member, description=CANARY).pk,
     "refund_id": lambda member: make_refund(member, reason=CANARY).pk,
     "payout_id": lambda member: make_payout_anywhere(member, narration=CANARY).pk,
+    "notification_id": lambda member: make_notification(member, title=CANARY).pk,
     "session_id": lambda member: open_session(user=member.user, transport="body", user_agent=CANARY)[0].session.pk,
     "invitation_id": lambda member: make_invitation(member).pk,
     "key_id": lambda member: make_api_key(member, name=CANARY)[0].pk,
@@ -310,6 +314,22 @@ RIGHT = {
         body=lambda _: delivery_body(load("beem", "pushed_report")),
         values=lambda _: {"gateway": "beem", "token": TOKENS["beem"]},
     ),
+    ("TemplateListView", "GET"): Right(),
+    ("TemplateDetailView", "GET"): Right(values=lambda _: {"key": "receipt"}),
+    ("TemplatePreviewView", "POST"): Right(
+        body=lambda _: {"language": "sw", "values": {"amount": "TZS 12,000"}}, values=lambda _: {"key": "receipt"}
+    ),
+    ("PreferencesView", "GET"): Right(),
+    ("PreferencesView", "PUT"): Right(body=lambda _: {"kinds": {"marketing": {"sms": False}}}),
+    ("PreferencesView", "PATCH"): Right(body=lambda _: {"kinds": {"service": {"email": False}}}),
+    ("UnsubscribeView", "GET"): Right(values=lambda member: {"token": unsubscribe_token(to=member.user.email)}),
+    ("UnsubscribeView", "POST"): Right(values=lambda member: {"token": unsubscribe_token(to=member.user.email)}),
+    ("NotificationListView", "GET"): Right(),
+    ("UnreadCountView", "GET"): Right(),
+    ("NotificationReadAllView", "POST"): Right(body=lambda _: {}),
+    ("NotificationDetailView", "GET"): Right(values=lambda member: row(member, "notification_id")),
+    ("NotificationDetailView", "DELETE"): Right(values=lambda member: row(member, "notification_id")),
+    ("NotificationReadView", "POST"): Right(values=lambda member: row(member, "notification_id")),
     ("RootView", "GET"): Right(),
     ("LiveView", "GET"): Right(),
     ("ReadyView", "GET"): Right(),

@@ -33,10 +33,11 @@ CANARY = "zq7kanari"
 # Models of ours whose rows are nobody's, and why.
 NOBODYS = {
     "payments.GatewayHealth": "how a gateway answers; nothing about anybody's payments",
+    "messaging.OptOut": "an address that wants no messages, whoever has it; shown to nobody but staff",
     "accounts.SocialFlow": "somebody on their way to a sign-in provider, stored before it is known who",
 }
 # Models whose rows the database lets nobody change: a row with canaries is inserted.
-APPEND_ONLY = {"payments.Observation", "payments.PaymentEvent", "payments.LedgerLine"}
+APPEND_ONLY = {"payments.Observation", "payments.PaymentEvent", "payments.LedgerLine", "messaging.TemplateVersion"}
 # Rows are of one subject: one row is made for each of these ways to leave columns empty.
 LEFT_EMPTY: dict[str, list[set[str]]] = {
     "payments.Observation": [{"refund_id", "payout_id"}],

@@ -14,8 +14,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone, translation
-from django.utils.translation import gettext as _
+from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from apps.accounts.models import User, VerificationCode
@@ -23,6 +22,7 @@ from apps.accounts.selectors import find_user_by_phone
 from apps.messaging.services.guard import note_verified, refuse_paused
 from apps.messaging.services.messages import queue_message
 from apps.messaging.services.numbers import PhoneNotSupported, check_phone
+from apps.messaging.services.templates import render
 from apps.tenants.selectors.tenants import find_first_tenant
 from core.derived import derive_digits
 from core.exceptions import RuleViolated, TooManyRequests
@@ -108,11 +108,11 @@ def send_code(*, code_id: UUID) -> None:
     if code is None or not found:
         return
     person, tenant_id = found
-    with translation.override(person.language), tenant_scope(tenant_id):
+    with tenant_scope(tenant_id):
         queue_message(
             channel="sms",
             to=code.phone,
-            text=_with_autofill(_wording(code)),
+            text=_with_autofill(_wording(code, language=person.language)),
             key=f"code:{code.pk}",
             secret=f"code:{code.pk}",
             is_repeatable=False,
@@ -133,13 +133,11 @@ def _recipient(code: VerificationCode) -> Recipient | None:
     return None if tenant_id is None else (person, tenant_id)
 
 
-def _wording(code: VerificationCode) -> str:
-    """One text message, with the code first so that a locked screen shows it."""
-    if code.purpose == Purpose.LOGIN:
-        text = _("{secret} is your code to sign in. It is good for %(minutes)d minutes. Never share it.")
-    else:
-        text = _("{secret} is your code for this number. It is good for %(minutes)d minutes. Never share it.")
-    return text % {"minutes": settings.OTP_LIFETIME // timedelta(minutes=1)}
+def _wording(code: VerificationCode, *, language: str) -> str:
+    """The text, with a placeholder for the code. The default has it first, so that a locked screen shows it."""
+    key = "sign_in_code" if code.purpose == Purpose.LOGIN else "number_code"
+    told = {"secret": "{secret}", "minutes": settings.OTP_LIFETIME // timedelta(minutes=1)}
+    return render(key, language=language, channel="sms", values=told).text
 
 
 def _with_autofill(text: str) -> str:

@@ -11,8 +11,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone, translation
-from django.utils.translation import gettext as _
+from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from apps.accounts.models import AuthSession, User, VerificationCode
@@ -23,6 +22,7 @@ from apps.accounts.services.sessions import continue_session, end_all_sessions, 
 from apps.accounts.services.step_up import require_proof
 from apps.accounts.tokens import TokenPair
 from apps.messaging.services.messages import queue_message
+from apps.messaging.services.templates import render
 from core.audit.actions import Action
 from core.audit.record import record
 from core.exceptions import RuleViolated
@@ -87,15 +87,9 @@ def _change(session: AuthSession, *, challenge: UUID, guess: str) -> tuple[Princ
     if code is None:
         return None
     if user.is_phone_verified and user.phone != code.phone:
-        with translation.override(user.language):
-            text = _("The phone number of your account was changed. If this was not you, contact us at once.")
-            queue_message(
-                channel="sms",
-                to=user.phone,
-                text=text,
-                key=f"phone-changed:{code.pk}",
-                kind="security",
-            )
+        text = render("phone_changed", language=user.language, channel="sms", values={}).text
+        key = f"phone-changed:{code.pk}"
+        queue_message(channel="sms", to=user.phone, text=text, key=key, kind="security")
     before = user.phone
     _prove(user, code.phone)
     require_alive(session)  # now that the person is locked

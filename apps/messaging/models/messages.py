@@ -28,7 +28,7 @@ class Message(BaseModel, TenantModel):
         UCS2 = "ucs2", "UCS-2"
 
     channel = models.CharField(max_length=10, choices=Channel.choices)
-    kind = models.CharField(max_length=10, choices=MessageKind.choices, default=MessageKind.SERVICE)
+    kind = models.CharField(max_length=20, choices=MessageKind.choices, default=MessageKind.SERVICE)
     to = models.CharField(max_length=254)
     subject = models.CharField(max_length=200, blank=True)
     text = models.TextField(help_text="With a placeholder where a secret is put in while it is being sent.")

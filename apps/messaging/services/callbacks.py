@@ -8,6 +8,8 @@ from typing import Any
 
 from django.conf import settings
 
+from apps.messaging.channels import Channel
+from apps.messaging.services.consent import Source, hear, record_opt_out
 from apps.messaging.services.reports import hear_report
 from core.exceptions import Malformed, NotFound
 from services.http import Delivery
@@ -23,8 +25,8 @@ def receive_callback(
     """Take what a provider reports; returns what it wants to hear.
 
     Raises `NotFound` for an address that was never given out, `SmsCallbackRejected` for a delivery that is not the
-    provider's and `Malformed` for junk. A report about a message that
-    nobody knows is acknowledged and dropped: the answer must not tell which messages exist.
+    provider's and `Malformed` for junk. A report about a message that nobody knows is acknowledged and dropped: the
+    answer must not tell which messages exist.
     """
     config = settings.SMS_GATEWAYS.get(gateway)
     if config is None or not hmac.compare_digest(config["CALLBACK_TOKEN"].encode(), token.encode()):
@@ -33,4 +35,8 @@ def receive_callback(
     news = adapter.read_callback(Delivery(body=body, headers=headers, url=url))
     for report in news.reports:
         hear_report(provider=gateway, report=report)
+    for text in news.inbound:
+        hear(text)
+    for phone in news.opted_out:
+        record_opt_out(channel=Channel.SMS, to=phone, source=Source.PROVIDER)
     return news.answer

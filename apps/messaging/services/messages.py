@@ -17,6 +17,7 @@ from apps.messaging.models.messages import Message
 from apps.messaging.placeholders import MASK, PLACEHOLDER, check_secret, put_in_secret
 from apps.messaging.progress import MessageStatus as Status
 from apps.messaging.services.budgets import reserve
+from apps.messaging.services.consent import is_wanted
 from apps.messaging.services.numbers import check_phone
 from apps.messaging.services.prices import bill_for
 from core.exceptions import NotFound, RuleViolated
@@ -89,7 +90,8 @@ def queue_message(
 
     `secret` (`kind:reference`) names what is put in for `{secret}` in the text while it is being sent; an unknown kind
     raises `KeyError`. `is_repeatable`: may it be sent twice when nobody knows whether the provider took it? After
-    `expires_at` (default: by its kind) it is not sent any more.
+    `expires_at` (default: by its kind) it is not sent any more. What whoever it is for does not want
+    (`consent.is_wanted`) is stored as `suppressed`, and not sent.
 
     `is_strict` is for a message that somebody asks for: `PhoneNotSupported`, `TextTooLong`, `TextEmpty`,
     `BudgetExceeded` or `TooManyTexts` are raised, and nothing is stored. Otherwise the row in the log says that it
@@ -163,7 +165,9 @@ def _store(wish: Wish, *, is_strict: bool) -> tuple[Message, bool]:
         "expires_at": wish.expires_at or timezone.now() + USEFUL_FOR[MessageKind(wish.kind)],
         "repeats_id": wish.repeats_id,
     }
-    if wish.channel == Channel.SMS:
+    if not is_wanted(channel=wish.channel, to=wish.to, kind=wish.kind):
+        values["status"] = Status.SUPPRESSED
+    elif wish.channel == Channel.SMS:
         values |= _text_values(wish, is_strict=is_strict)
     return Message.objects.get_or_create(**known, defaults=values)
 

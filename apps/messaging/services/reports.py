@@ -15,7 +15,8 @@ from django.utils import timezone
 from apps.messaging.models.messages import DeliveryReport, EarlyReport, Message, MessageReference, MessageTry
 from apps.messaging.progress import ORDER, further
 from apps.messaging.progress import MessageStatus as Status
-from apps.messaging.selectors import find_message_reference
+from apps.messaging.selectors.messages import find_message_reference
+from apps.messaging.services.consent import Source, record_opt_out
 from apps.messaging.services.outcomes import MAYBE_OUT, accepted, name_reference, note_out
 from core.locks import lock_name
 from core.purge import delete_in_batches
@@ -58,6 +59,8 @@ def record_report(*, message_id: UUID, provider: str, report: SmsReport) -> None
     _row, is_new = message.reports.get_or_create(**known, defaults=told)
     if is_new:
         _move(message, report)
+        if report.is_opt_out:
+            record_opt_out(channel=message.channel, to=message.to, source=Source.PROVIDER)
 
 
 @tenant_atomic

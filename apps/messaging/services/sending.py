@@ -14,6 +14,7 @@ from django.core.mail import EmailMessage
 
 from apps.messaging.models.messages import Message, MessageTry
 from apps.messaging.services.claims import Claim, claim_message
+from apps.messaging.services.consent import Source, record_opt_out, unsubscribe_headers
 from apps.messaging.services.outcomes import accepted, not_taken, refused, unknown
 from apps.messaging.services.reports import accept_text
 from apps.messaging.services.routing import callback_url, can
@@ -94,6 +95,8 @@ def _note_refusal(claim: Claim, refusal: SmsRefused) -> bool:
     told = claim.without_secret(str(refusal))
     log = logger.error if refusal.is_config else logger.warning
     log("sms refused", extra={"provider": claim.attempt.provider, "reason": refusal.reason, "code": refusal.code[:50]})
+    if refusal.reason is Refusal.OPTED_OUT:
+        record_opt_out(channel=claim.message.channel, to=claim.message.to, source=Source.PROVIDER)
     if refusal.is_final:
         refused(attempt=claim.attempt, reason=refusal.reason, told=told)
         return True
@@ -104,7 +107,8 @@ def _note_refusal(claim: Claim, refusal: SmsRefused) -> bool:
 def _send_email(claim: Claim) -> None:
     """E-mail has no report to wait for: a crash may repeat it, with the same Message-ID, and never loses it."""
     message = claim.message
-    email = EmailMessage(message.subject, claim.text, to=[message.to], headers={"Message-ID": f"<{message.pk}@faraja>"})
+    headers = {"Message-ID": f"<{message.pk}@faraja>", **unsubscribe_headers(to=message.to, kind=message.kind)}
+    email = EmailMessage(message.subject, claim.text, to=[message.to], headers=headers)
     email.send()
     crash_point("email_accepted")
     accepted(attempt=claim.attempt)

@@ -13,12 +13,12 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone, translation
-from django.utils.translation import gettext as _
+from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from apps.messaging.services.messages import queue_message
 from apps.messaging.services.numbers import PhoneNotSupported, check_phone
+from apps.messaging.services.templates import render
 from apps.tenants.models import Invitation, Membership, Tenant
 from apps.tenants.services.members import AdminsOnly, lock_tenant
 from core.audit.actions import Action
@@ -173,18 +173,18 @@ def _send(invitation: Invitation, *, sender: Membership) -> None:
     invitation.expires_at = timezone.now() + settings.INVITATION_LIFETIME
     invitation.sends += 1
     invitation.save()
-    with translation.override(sender.user.language):
-        told = {
-            "person": sender.user.get_full_name() or sender.user.email,
-            "tenant": sender.tenant.name,
-            "url": settings.FRONTEND_URL + "/accept-invitation?token={secret}",
-        }
-        text = _("%(person)s invites you to %(tenant)s: %(url)s") % told
-        queue_message(
-            channel="email" if invitation.email else "sms",
-            to=invitation.email or invitation.phone,
-            subject=(_("Invitation to %(tenant)s") % told)[:200] if invitation.email else "",
-            text=text,
-            key=f"invitation:{invitation.pk}:{invitation.sends}",
-            secret=f"invitation:{invitation.pk}:{invitation.sends}",
-        )
+    told = {
+        "person": sender.user.get_full_name() or sender.user.email,
+        "tenant": sender.tenant.name,
+        "link": settings.FRONTEND_URL + "/accept-invitation?token={secret}",
+    }
+    channel = "email" if invitation.email else "sms"
+    wording = render("invitation", language=sender.user.language, channel=channel, values=told)
+    queue_message(
+        channel=channel,
+        to=invitation.email or invitation.phone,
+        subject=wording.subject,
+        text=wording.text,
+        key=f"invitation:{invitation.pk}:{invitation.sends}",
+        secret=f"invitation:{invitation.pk}:{invitation.sends}",
+    )
