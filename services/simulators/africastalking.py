@@ -32,7 +32,6 @@ PREFIX = "/africastalking"
 STATUS = {
     101: "Success",
     102: "Queued",  # unconfirmed: the word for what was only queued
-    402: "InvalidSenderId",
     403: "InvalidPhoneNumber",
     405: "InsufficientBalance",
     406: "UserInBlacklist",
@@ -70,9 +69,7 @@ async def send(request: Request) -> Response:
             return PlainTextResponse(f"Request is missing required form field '{name}'", status_code=400)
     account, message, sender = world.config.africastalking, form["message"], form.get("from", "")
     if sender and sender not in account.senders:
-        # Unconfirmed: some accounts see 402 for each recipient instead.
-        if account.names_bad_sender:
-            return answered([refused(phone, 402) for phone in form["to"].split(",")])
+        # Unconfirmed; 402 for each recipient is documented too.
         return JSON({"SMSMessageData": {"Message": "InvalidSenderId", "Recipients": []}}, status_code=201)
 
     phones = list(dict.fromkeys(phone.strip() for phone in form["to"].split(",")))

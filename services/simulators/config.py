@@ -63,7 +63,6 @@ class AfricasTalkingConfig:
     api_key: str
     senders: tuple[str, ...]
     balance: int
-    names_bad_sender: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +219,6 @@ def _read_africastalking(read: _Reader) -> AfricasTalkingConfig:
         api_key=read.text("SIMULATOR_AFRICASTALKING_API_KEY", "demo-africastalking-key"),
         senders=read.texts("SIMULATOR_AFRICASTALKING_SENDERS", "FARAJA,INFO"),
         balance=read.count("SIMULATOR_AFRICASTALKING_BALANCE", 10_000),
-        names_bad_sender=read.switch("SIMULATOR_AFRICASTALKING_NAMES_BAD_SENDER", False),
     )
 
 
