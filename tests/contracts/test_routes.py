@@ -60,6 +60,7 @@ CANARY = "canary of another tenant"
 
 # Successes that are not the envelope, and why.
 OTHER_SUCCESSES = {
+    "DeliveryReportView": "has beside the envelope what the provider wants to hear",
     "JwksView": "a JWK Set (RFC 7517), which libraries read as it is",
     "SchemaView": "an OpenAPI document is its own format",
     "SwaggerView": "a page for people",
@@ -311,7 +312,7 @@ RIGHT = {
         values=lambda _: {"gateway": "clickpesa", "token": TOKENS["clickpesa"]},
     ),
     ("DeliveryReportView", "POST"): Right(
-        body=lambda _: delivery_body(load("beem", "pushed_report")),
+        body=lambda _: delivery_body(load("beem", "pushed_report_delivered")),
         values=lambda _: {"gateway": "beem", "token": TOKENS["beem"]},
     ),
     ("TemplateListView", "GET"): Right(),
