@@ -25,7 +25,8 @@ have `json` or `form`). Those of callbacks hold `headers`, `json` or `text` and,
   is asked about is not the case's, `id`.
 - `pushed_report_<anything>` says `status` likewise, and may say `is_opt_out` and `receipt`, which is what the provider
   wants to hear. Where the provider does not return our key, `has_key` is false.
-- `pushed_inbound_<anything>` says `inbound`: the fields of one `InboundText`; `pushed_opt_out`: `opted_out`, the phones.
+- `pushed_inbound_<anything>` says `inbound`: the fields of one `InboundText`.
+- `pushed_opt_out` says `opted_out`: the phones.
 """
 
 from __future__ import annotations
