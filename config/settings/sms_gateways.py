@@ -13,6 +13,8 @@ def sms_gateways(simulators_url: str | None = None) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if read.has_account("BEEM_API_KEY"):
         found["beem"] = _beem(read)
+    if read.has_account("TWILIO_ACCOUNT_SID"):
+        found["twilio"] = _twilio(read)
     return found
 
 
@@ -31,4 +33,22 @@ def _beem(read: Reader) -> dict[str, Any]:
             "sender": read.required("BEEM_SENDER", "FARAJA"),
         },
         "CALLBACK_TOKEN": read.required("BEEM_CALLBACK_TOKEN", "demo-beem-callback-token"),
+    }
+
+
+def _twilio(read: Reader) -> dict[str, Any]:
+    return {
+        "BACKEND": "services.sms.providers.twilio.TwilioGateway",
+        "OPTIONS": {
+            "base_url": read.url("TWILIO_BASE_URL", live="https://api.twilio.com", local="/twilio"),
+            "account_sid": read.required("TWILIO_ACCOUNT_SID", "AC00000000000000000000000000000001"),
+            "auth_token": read.required("TWILIO_AUTH_TOKEN", "demo-twilio-token"),
+            "sender": read.required("TWILIO_SENDER", "FARAJA"),
+            "api_key": read.optional("TWILIO_API_KEY"),
+            "api_secret": read.optional("TWILIO_API_SECRET"),
+            "signing_secret": read.optional("TWILIO_SIGNING_SECRET"),
+        },
+        # Calls are made with the auth token unless there is a key for them.
+        "OPTIONAL": ("api_key", "api_secret", "signing_secret"),
+        "CALLBACK_TOKEN": read.required("TWILIO_CALLBACK_TOKEN", "demo-twilio-callback-token"),
     }

@@ -37,12 +37,13 @@ from services.simulators.polar.provider import POLAR
 from services.simulators.provider import PaymentProvider
 from services.simulators.selcom.provider import SELCOM
 from services.simulators.texting import SmsProvider
+from services.simulators.twilio.provider import TWILIO
 from services.simulators.world import JSON, Refusal, World
 
 # Everything the core knows about a payment provider; a new one is added here.
 PROVIDERS: tuple[PaymentProvider, ...] = (CLICKPESA, SELCOM, BEEM_PAY, POLAR)
 # The same for a provider of SMS.
-SMS_PROVIDERS: tuple[SmsProvider, ...] = (BEEM,)
+SMS_PROVIDERS: tuple[SmsProvider, ...] = (BEEM, TWILIO)
 EVERYONE: tuple[PaymentProvider | SmsProvider, ...] = (*PROVIDERS, *SMS_PROVIDERS)
 
 
