@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secrets import token_hex
 from typing import Any
 
 from config.settings.reader import Reader
@@ -15,6 +16,8 @@ def sms_gateways(simulators_url: str | None = None) -> dict[str, Any]:
         found["beem"] = _beem(read)
     if read.has_account("TWILIO_ACCOUNT_SID"):
         found["twilio"] = _twilio(read)
+    if read.has_account("NEXTSMS_TOKEN") or read.has_account("NEXTSMS_USERNAME"):
+        found["nextsms"] = _nextsms(read)
     return found
 
 
@@ -51,4 +54,23 @@ def _twilio(read: Reader) -> dict[str, Any]:
         # Calls are made with the auth token unless there is a key for them.
         "OPTIONAL": ("api_key", "api_secret", "signing_secret"),
         "CALLBACK_TOKEN": read.required("TWILIO_CALLBACK_TOKEN", "demo-twilio-callback-token"),
+    }
+
+
+def _nextsms(read: Reader) -> dict[str, Any]:
+    account = {"token": read.optional("NEXTSMS_TOKEN", "demo-nextsms-token")}
+    if not account["token"]:
+        account = {
+            "username": read.required("NEXTSMS_USERNAME", "demo"),
+            "password": read.required("NEXTSMS_PASSWORD", "demo-nextsms-password"),
+        }
+    return {
+        "BACKEND": "services.sms.providers.nextsms.NextSmsGateway",
+        "OPTIONS": {
+            "base_url": read.url("NEXTSMS_BASE_URL", live="https://messaging-service.co.tz", local="/nextsms"),
+            "sender": read.required("NEXTSMS_SENDER", "FARAJA"),
+            **account,
+        },
+        # It calls nobody back, so its address is one that nobody knows.
+        "CALLBACK_TOKEN": token_hex(16),
     }

@@ -19,7 +19,7 @@ from twilio.request_validator import HMAC_SHA1, HMAC_SHA256, RequestValidator
 from core.exceptions import Malformed
 from services.http import Delivery, GatewayUnavailable, OutcomeUnknown
 from services.simulators.twilio.signing import signature, url_with_hash
-from services.sms.base import MessageStatus, SmsCallbackRejected, SmsId, SmsNews, SmsRefused
+from services.sms.base import MessageStatus, SmsCallbackRejected, SmsId, SmsNews, SmsRefused, SmsReport
 from services.sms.providers.twilio import ENDS, REFUSALS, STATUS, TwilioGateway
 from services.sms.providers.twilio_signing import is_genuine
 from tests.services import wire
@@ -231,6 +231,7 @@ def test_each_documented_status_has_a_meaning(case, word):
 def test_a_code_says_more_about_an_unhappy_end_and_nothing_about_a_happy_one(case, code):
     def read(word: str) -> MessageStatus | None:
         body = urlencode({"MessageSid": "SM1", "MessageStatus": word, "ErrorCode": code}).encode()
+        report: SmsReport
         [report] = case.gateway().parse(Delivery(body=body)).reports
         return report.status
 
