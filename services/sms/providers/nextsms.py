@@ -168,7 +168,9 @@ class NextSmsGateway(SmsGateway):
             if _phone(each) == text.phone and (not by_message or each.get("messageId") in (value, None))
         ]
         if reported:
-            return _report(reported[-1], text)
+            # Several tries may have gone out under one key: the text has arrived when one of them has.
+            told = [_report(each, text) for each in reported]
+            return next((each for each in told if each.status is DELIVERED), told[-1])
         logged = [
             each for each in self._ask("/logs", {"limit": str(LOGGED), "offset": "0"}) if _is_meant(each, text, name)
         ]
