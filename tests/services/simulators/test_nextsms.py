@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from config.settings.sms_gateways import sms_gateways
+from services.http import GatewayUnavailable, OutcomeUnknown
+from services.sms.base import MessageStatus, SmsId, SmsRequest
+from services.sms.providers.nextsms import NextSmsGateway
 from tests.services.simulators.conftest import Simulator, wait_for
 
 SECOND = {"Authorization": "Bearer demo-nextsms-token"}
@@ -122,3 +127,34 @@ def test_each_version_has_its_own_way_to_be_let_in(simulator, path, headers):
 @pytest.mark.parametrize("body", [[], {"messages": []}, {"messages": [1]}, {}])
 def test_what_is_no_list_of_texts_is_refused(simulator, body):
     assert post(simulator, "v2/text/multi", body) == 400
+
+
+def test_the_adapter_finds_a_report_that_was_served_and_lost(simulator):
+    gateway = NextSmsGateway(**sms_gateways(simulator.url)["nextsms"]["OPTIONS"])
+    request = SmsRequest(key="5f0c6a1de2b34f7c9a8b7c6d5e4f3a21", phone=f"+{PHONE}", text="Habari")
+    simulator.control("faults", provider="nextsms", fault="reset", operation="send")
+    with pytest.raises(OutcomeUnknown):
+        gateway.send(request)
+    text = SmsId(key=request.key, phone=request.phone, sent_at=datetime.now(UTC), text=request.text)
+    wait_for(lambda: results(simulator, "logs")[0]["status"]["groupName"] == "DELIVERED")
+    simulator.control("faults", provider="nextsms", fault="reset", operation="query")
+    with pytest.raises(GatewayUnavailable):
+        gateway.query(text)
+
+    report = gateway.query(text)
+
+    assert results(simulator, reference=request.key) == []
+    assert report is not None
+    assert report.status is MessageStatus.DELIVERED
+
+
+def test_a_text_that_never_arrived_at_nextsms_is_not_found_there(simulator):
+    gateway = NextSmsGateway(**sms_gateways(simulator.url)["nextsms"]["OPTIONS"])
+    request = SmsRequest(key="5f0c6a1de2b34f7c9a8b7c6d5e4f3a21", phone=f"+{PHONE}", text="Habari")
+    gateway.send(SmsRequest(key="a" * 32, phone=request.phone, text="Another one"))
+    simulator.control("faults", provider="nextsms", fault="error_before", operation="send")
+    with pytest.raises(OutcomeUnknown):
+        gateway.send(request)
+
+    text = SmsId(key=request.key, phone=request.phone, sent_at=datetime.now(UTC), text=request.text)
+    assert gateway.query(text) is None

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from twilio.base.exceptions import TwilioRestException
@@ -13,9 +14,13 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.request_validator import RequestValidator, get_signature_algorithm
 from twilio.rest import Client
 
+from config.settings.sms_gateways import sms_gateways
+from services.http import OutcomeUnknown
 from services.simulators.config import read_config
 from services.simulators.ledger.callbacks import DueCallback, Trust
 from services.simulators.twilio.provider import TWILIO
+from services.sms.base import SmsId, SmsRequest
+from services.sms.providers.twilio import TwilioGateway
 from tests.services import wire
 from tests.services.simulators.conftest import Simulator, wait_for
 
@@ -171,6 +176,33 @@ def test_without_an_address_nothing_is_told(simulator):
     assert [
         each for each in simulator.http.get("/simulator/calls").json()["calls"] if each["direction"] == "sent"
     ] == []
+
+
+def test_a_text_whose_answer_was_lost_is_found_by_the_adapter(simulator):
+    options = sms_gateways(simulator.url)["twilio"]["OPTIONS"]
+    gateway, requests = TwilioGateway(**options), {fault: wish() for fault in ("reset", "error_after", "error_before")}
+    gateway.send(wish(text="An earlier text"))
+    for fault, request in requests.items():
+        simulator.control("faults", provider="twilio", fault=fault, operation="send", phone=PHONE)
+        with pytest.raises(OutcomeUnknown):
+            gateway.send(request)
+
+    found = {
+        fault: gateway.query(SmsId(key=each.key, phone=PHONE, sent_at=datetime.now(UTC), text=each.text))
+        for fault, each in requests.items()
+    }
+
+    sids = {each.body: each.sid for each in client(simulator).messages.list()}
+    assert {fault: report and report.provider_reference for fault, report in found.items()} == {
+        "reset": sids[requests["reset"].text],
+        "error_after": sids[requests["error_after"].text],
+        "error_before": None,
+    }
+
+
+def wish(**changes: str) -> SmsRequest:
+    key = uuid4().hex
+    return SmsRequest(**{"key": key, "phone": PHONE, "text": f"Habari {key}", **changes})
 
 
 def test_a_webhook_under_a_shared_key_is_signed_with_sha256():
