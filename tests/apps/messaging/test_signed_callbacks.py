@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -19,10 +18,11 @@ SIGNED = {name: [value] for name, value in FIELDS.items()}
 
 
 @pytest.fixture
-def behind_a_proxy(settings) -> Iterator[str]:
+def behind_a_proxy(settings) -> str:
     """The address of this API as the world knows it, which is not where the request arrives."""
     settings.PUBLIC_URL = "https://api.example.org"
-    yield settings.PUBLIC_URL
+    address: str = settings.PUBLIC_URL
+    return address
 
 
 def post(path: str, signed: str, fields: dict[str, str]) -> Any:

@@ -200,9 +200,9 @@ def test_a_text_whose_answer_was_lost_is_found_by_the_adapter(simulator):
     }
 
 
-def wish(**changes: str) -> SmsRequest:
+def wish(text: str = "") -> SmsRequest:
     key = uuid4().hex
-    return SmsRequest(**{"key": key, "phone": PHONE, "text": f"Habari {key}", **changes})
+    return SmsRequest(key=key, phone=PHONE, text=text or f"Habari {key}")
 
 
 def test_a_webhook_under_a_shared_key_is_signed_with_sha256():
