@@ -59,7 +59,8 @@ def weaknesses(settings: Mapping[str, Any]) -> Iterator[str]:
     for kind in ("PAYMENT_GATEWAYS", "SMS_GATEWAYS"):
         for code, config in settings[kind].items():
             yield from _option_weaknesses(code, config)
-            if config.get("CREDENTIALS", {}) is not None:  # None: only tenants have accounts there
+            # Without credentials only tenants have accounts there.
+            if config.get("CREDENTIALS", {}) is not None and config.get("CALLS_BACK", True):
                 yield from _callback_weaknesses(code, config["CALLBACK_TOKEN"])
     for code, config in settings.get("OAUTH_PROVIDERS", {}).items():
         yield from _option_weaknesses(code, config)

@@ -15,6 +15,10 @@ def sms_gateways(simulators_url: str | None = None) -> dict[str, Any]:
         found["beem"] = _beem(read)
     if read.has_account("AFRICASTALKING_API_KEY"):
         found["africastalking"] = _africastalking(read)
+    if read.has_account("TWILIO_ACCOUNT_SID"):
+        found["twilio"] = _twilio(read)
+    if read.has_account("NEXTSMS_TOKEN") or read.has_account("NEXTSMS_USERNAME"):
+        found["nextsms"] = _nextsms(read)
     return found
 
 
@@ -49,4 +53,42 @@ def _africastalking(read: Reader) -> dict[str, Any]:
         },
         "OPTIONAL": ("sender",),
         "CALLBACK_TOKEN": read.required("AFRICASTALKING_CALLBACK_TOKEN", "demo-africastalking-callback-token"),
+    }
+
+
+def _twilio(read: Reader) -> dict[str, Any]:
+    return {
+        "BACKEND": "services.sms.providers.twilio.TwilioGateway",
+        "OPTIONS": {
+            "base_url": read.url("TWILIO_BASE_URL", live="https://api.twilio.com", local="/twilio"),
+            "account_sid": read.required("TWILIO_ACCOUNT_SID", "AC00000000000000000000000000000001"),
+            "auth_token": read.required("TWILIO_AUTH_TOKEN", "demo-twilio-token"),
+            "sender": read.required("TWILIO_SENDER", "FARAJA"),
+            "api_key": read.optional("TWILIO_API_KEY"),
+            "api_secret": read.optional("TWILIO_API_SECRET"),
+            "signing_secret": read.optional("TWILIO_SIGNING_SECRET"),
+        },
+        # Calls are made with the auth token unless there is a key for them.
+        "OPTIONAL": ("api_key", "api_secret", "signing_secret"),
+        "CALLBACK_TOKEN": read.required("TWILIO_CALLBACK_TOKEN", "demo-twilio-callback-token"),
+    }
+
+
+def _nextsms(read: Reader) -> dict[str, Any]:
+    account = {"token": read.optional("NEXTSMS_TOKEN", "demo-nextsms-token")}
+    if not account["token"]:
+        account = {
+            "username": read.required("NEXTSMS_USERNAME", "demo"),
+            "password": read.required("NEXTSMS_PASSWORD", "demo-nextsms-password"),
+        }
+    return {
+        "BACKEND": "services.sms.providers.nextsms.NextSmsGateway",
+        "OPTIONS": {
+            "base_url": read.url("NEXTSMS_BASE_URL", live="https://messaging-service.co.tz", local="/nextsms"),
+            "sender": read.required("NEXTSMS_SENDER", "FARAJA"),
+            **account,
+        },
+        # There is nothing to tell us at: no address matches an empty token.
+        "CALLS_BACK": False,
+        "CALLBACK_TOKEN": "",
     }

@@ -34,16 +34,18 @@ from services.simulators.customer import Customer, Mode
 from services.simulators.faults import FaultBook, Rates
 from services.simulators.ledger.book import Ledger
 from services.simulators.ledger.callbacks import DueCallback
+from services.simulators.nextsms import NEXTSMS
 from services.simulators.polar.provider import POLAR
 from services.simulators.provider import PaymentProvider
 from services.simulators.selcom.provider import SELCOM
 from services.simulators.texting import SmsProvider
+from services.simulators.twilio.provider import TWILIO
 from services.simulators.world import JSON, Refusal, World
 
 # Everything the core knows about a payment provider; a new one is added here.
 PROVIDERS: tuple[PaymentProvider, ...] = (CLICKPESA, SELCOM, BEEM_PAY, POLAR)
 # The same for a provider of SMS.
-SMS_PROVIDERS: tuple[SmsProvider, ...] = (BEEM, AFRICASTALKING)
+SMS_PROVIDERS: tuple[SmsProvider, ...] = (BEEM, AFRICASTALKING, TWILIO, NEXTSMS)
 EVERYONE: tuple[PaymentProvider | SmsProvider, ...] = (*PROVIDERS, *SMS_PROVIDERS)
 
 

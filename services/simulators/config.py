@@ -66,6 +66,32 @@ class AfricasTalkingConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TwilioConfig:
+    """Twilio's settings; docs/simulators.md says what each means."""
+
+    callback_url: str
+    account_sid: str
+    auth_token: str
+    api_key: str
+    api_secret: str
+    senders: tuple[str, ...]
+    signature: str
+    signing_secret: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextSmsConfig:
+    """NextSMS's settings; docs/simulators.md says what each means."""
+
+    token: str
+    username: str
+    password: str
+    senders: tuple[str, ...]
+    balance: int
+    names_messages: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """What the simulators were told. All durations are in seconds."""
 
@@ -98,6 +124,8 @@ class Config:
     africastalking: AfricasTalkingConfig
     beem_pay: BeemPayConfig
     selcom: SelcomConfig
+    twilio: TwilioConfig
+    nextsms: NextSmsConfig
     oauth_callbacks: tuple[str, ...]
     public_url: str
     customer: str
@@ -166,6 +194,8 @@ def read_config(environ: Mapping[str, str]) -> Config:
         africastalking=_read_africastalking(read),
         beem_pay=_read_beem_pay(read),
         selcom=_read_selcom(read),
+        twilio=_read_twilio(read),
+        nextsms=_read_nextsms(read),
         oauth_callbacks=read.texts(
             "SIMULATOR_OAUTH_CALLBACKS", f"{CALLBACKS}/auth/social,{LOCAL_CALLBACKS}/auth/social"
         ),
@@ -239,6 +269,32 @@ def _read_beem_pay(read: _Reader) -> BeemPayConfig:
         payout_limit=read.count("SIMULATOR_BEEM_PAY_PAYOUT_LIMIT", 5_000_000),
         wallet_codes=read.texts("SIMULATOR_BEEM_PAY_WALLET_CODES", ""),
         repeats_payouts=read.switch("SIMULATOR_BEEM_PAY_REPEATS_PAYOUTS", True),
+    )
+
+
+def _read_twilio(read: _Reader) -> TwilioConfig:
+    return TwilioConfig(
+        callback_url=read.url(
+            "SIMULATOR_TWILIO_CALLBACK_URL", f"{CALLBACKS}/messaging/reports/twilio/demo-twilio-callback-token/"
+        ),
+        account_sid=read.text("SIMULATOR_TWILIO_ACCOUNT_SID", "AC00000000000000000000000000000001"),
+        auth_token=read.text("SIMULATOR_TWILIO_AUTH_TOKEN", "demo-twilio-token"),
+        api_key=read.text("SIMULATOR_TWILIO_API_KEY", "SK00000000000000000000000000000001"),
+        api_secret=read.text("SIMULATOR_TWILIO_API_SECRET", "demo-twilio-secret"),
+        senders=read.texts("SIMULATOR_TWILIO_SENDERS", "FARAJA,INFO,MG00000000000000000000000000000001"),
+        signature=read.choice("SIMULATOR_TWILIO_SIGNATURE", ("sha1", "sha256")),
+        signing_secret=read.text("SIMULATOR_TWILIO_SIGNING_SECRET", "demo-twilio-signing-secret"),
+    )
+
+
+def _read_nextsms(read: _Reader) -> NextSmsConfig:
+    return NextSmsConfig(
+        token=read.text("SIMULATOR_NEXTSMS_TOKEN", "demo-nextsms-token"),
+        username=read.text("SIMULATOR_NEXTSMS_USERNAME", "demo"),
+        password=read.text("SIMULATOR_NEXTSMS_PASSWORD", "demo-nextsms-password"),
+        senders=read.texts("SIMULATOR_NEXTSMS_SENDERS", "FARAJA,INFO"),
+        balance=read.count("SIMULATOR_NEXTSMS_BALANCE", 10_000),
+        names_messages=read.switch("SIMULATOR_NEXTSMS_MESSAGE_ID", False),
     )
 
 

@@ -113,12 +113,17 @@ class SmsResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmsId:
-    """One text at the provider."""
+    """One text at the provider.
+
+    `provider_reference` is empty where the provider's answer was lost; then `sent_at`, the time of that try, and the
+    wording (empty where it is not known any more) tell it from others to the same phone.
+    """
 
     key: str
     phone: str
     provider_reference: str = ""
     sent_at: datetime | None = None
+    text: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

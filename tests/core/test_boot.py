@@ -100,6 +100,15 @@ def test_an_option_that_may_be_empty_says_so_itself():
     assert list(weaknesses(settings)) == []
 
 
+def test_a_gateway_that_calls_nobody_back_needs_no_token_and_says_so():
+    settings = changed("SMS_GATEWAYS.beem.CALLBACK_TOKEN", "")
+    assert len(list(weaknesses(settings))) == 1
+
+    settings["SMS_GATEWAYS"]["beem"]["CALLS_BACK"] = False
+
+    assert list(weaknesses(settings)) == []
+
+
 @pytest.mark.parametrize(
     ("path", "value", "named"),
     [
