@@ -445,6 +445,9 @@ PAYOUTS_FROM_SHARED_ACCOUNT = shared_payouts(default="earned")
 MESSAGE_SECRETS = "config.message_secrets.SECRETS"
 # A text whose acceptance is uncertain waits this long for a delivery report before it is sent once more.
 SMS_CONFIRM_SECONDS = env.int("SMS_CONFIRM_SECONDS", default=300)
+# Who sends mail, and every account that there is (config/settings/email.py).
+EMAIL_PROVIDER = "files"
+EMAIL_PROVIDERS: dict[str, Any] = {}
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Faraja <no-reply@faraja.test>")
 
 # --- Logs -----------------------------------------------------------------------------------------------------------
