@@ -38,7 +38,7 @@ HURRY = {
     "PAYMENT_POLL_SECONDS": "1,1,2,2,5",
     "SIMULATOR_APPROVE_AFTER": "0.7",
     "SIMULATOR_PUSH_TIMEOUT": "2",
-    "SIMULATOR_BEEM_DELIVER_AFTER": "0.3",
+    "SIMULATOR_DELIVER_AFTER": "0.3",
 }
 SHOWN = 40  # characters of one value without a space in it; tokens and addresses are longer
 ONE_LINE = 100  # characters up to which an object is shown in one line

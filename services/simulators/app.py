@@ -14,7 +14,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.simulators import beem, control, control_customer, control_faults, control_payments, hosted, oauth
+from services.simulators import (
+    control,
+    control_customer,
+    control_faults,
+    control_payments,
+    control_texts,
+    hosted,
+    oauth,
+)
+from services.simulators.beem import BEEM
 from services.simulators.beem_payments.provider import BEEM_PAY
 from services.simulators.callbacks import CallbackSender, Target
 from services.simulators.calls import CallLog
@@ -27,10 +36,14 @@ from services.simulators.ledger.callbacks import DueCallback
 from services.simulators.polar.provider import POLAR
 from services.simulators.provider import PaymentProvider
 from services.simulators.selcom.provider import SELCOM
+from services.simulators.texting import SmsProvider
 from services.simulators.world import JSON, Refusal, World
 
 # Everything the core knows about a payment provider; a new one is added here.
 PROVIDERS: tuple[PaymentProvider, ...] = (CLICKPESA, SELCOM, BEEM_PAY, POLAR)
+# The same for a provider of SMS.
+SMS_PROVIDERS: tuple[SmsProvider, ...] = (BEEM,)
+EVERYONE: tuple[PaymentProvider | SmsProvider, ...] = (*PROVIDERS, *SMS_PROVIDERS)
 
 
 def is_ours(path: str) -> bool:
@@ -82,7 +95,7 @@ async def answer_http_error(request: Request, error: Exception) -> Response:
     return JSON({"statusCode": error.status_code, "message": error.detail}, status_code=error.status_code)
 
 
-def target_of(provider: PaymentProvider, config: Config) -> Target:
+def target_of(provider: PaymentProvider | SmsProvider, config: Config) -> Target:
     def sign(callback: DueCallback, now: float) -> tuple[bytes, Mapping[str, str]]:
         signed = provider.sign(config, callback, now)
         return signed.body, signed.headers
@@ -100,15 +113,7 @@ def create_app(config: Config | None = None) -> Starlette:
         callbacks = CallbackSender(
             ledger=ledger,
             calls=calls,
-            targets={
-                **{provider.code: target_of(provider, settings) for provider in PROVIDERS},
-                # The vendor notes say "when we do not answer 200", so nothing else counts.
-                beem.PROVIDER: Target(
-                    url=settings.beem_callback_url,
-                    is_received=lambda status: status == 200,
-                    sign=lambda callback, now: (callback.body, {}),
-                ),
-            },
+            targets={provider.code: target_of(provider, settings) for provider in EVERYONE},
             backoff=settings.callback_backoff,
             timeout=settings.callback_timeout,
         )
@@ -125,6 +130,7 @@ def create_app(config: Config | None = None) -> Starlette:
             ),
             customer=Customer(Mode(settings.customer)),
             providers={provider.code: provider for provider in PROVIDERS},
+            sms_providers={provider.code: provider for provider in SMS_PROVIDERS},
         )
         callbacks.start()
         try:
@@ -136,13 +142,14 @@ def create_app(config: Config | None = None) -> Starlette:
     return Starlette(
         routes=[
             *(route for provider in PROVIDERS for route in provider.routes()),
-            *beem.routes(),
+            *(route for provider in SMS_PROVIDERS for route in provider.routes()),
             *oauth.routes(),
             *hosted.routes(),
             *control.routes(),
             *control_payments.routes(),
             *control_customer.routes(),
             *control_faults.routes(),
+            *control_texts.routes(),
         ],
         lifespan=lifespan,
         middleware=[Middleware(LogCalls)],

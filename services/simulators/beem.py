@@ -14,25 +14,26 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from services.simulators.config import Config
-from services.simulators.ledger.callbacks import NewCallback
-from services.simulators.ledger.texts import Text
-from services.simulators.scenarios import text_scenario
+from services.simulators.faults import Fault
+from services.simulators.ledger.texts import Text, TextEnd
+from services.simulators.provider import Notice
+from services.simulators.scenarios import TextRefusal
+from services.simulators.texting import GSM, GSM_EXTENDED, SmsProvider, TextPlay, refusal_of
 from services.simulators.world import JSON, NotJSON, Refusal, World, basic_pair, read_object, world_of
 
 PREFIX = "/beem"
-PROVIDER = "beem sms"  # Beem's payments have callbacks of their own, to another address
 RECIPIENT_LIMIT = 1000
 # The status for each code is documented nowhere; this split is the one the vendor notes suggest (section 2).
 HTTP_STATUS = {102: 402, 103: 500, 107: 401, 108: 401, 120: 401}
 MEANING = {
     101: "Invalid dest_addr",
     102: "Insufficient balance",
+    103: "Network timeout",
     104: "Missing required parameter",
     107: "No authorization header",
     108: "Invalid token",
@@ -49,14 +50,6 @@ MEANING = {
     119: "Recipients are missing",
     120: "Invalid authentication parameters",
 }
-# GSM 03.38: the default alphabet, then the characters that cost two.
-GSM = frozenset(
-    "@\u00a3$\u00a5\u00e8\u00e9\u00f9\u00ec\u00f2\u00c7\n\u00d8\u00f8\r\u00c5\u00e5\u0394_\u03a6\u0393\u039b\u03a9"
-    "\u03a0\u03a8\u03a3\u0398\u039e\u00c6\u00e6\u00df\u00c9 !\"#\u00a4%&'()*+,-./0123456789:;<=>?\u00a1"
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZ\u00c4\u00d6\u00d1\u00dc\u00a7\u00bfabcdefghijklmnopqrstuvwxyz\u00e4\u00f6\u00f1\u00fc"
-    "\u00e0"
-)
-GSM_EXTENDED = frozenset("\f^{}\\[~]|\u20ac")
 GSM_ENCODING, UNICODE_ENCODING = 0, 8
 
 _PHONE = re.compile(r"[1-9][0-9]{9,14}")
@@ -96,54 +89,63 @@ async def send(request: Request) -> Response:
     now = time.time()
     starts_at = check_schedule(config, body.get("schedule_time"), now)
 
+    if not any(_PHONE.fullmatch(phone) for _id, phone in recipients):
+        raise refuse(config, 101)
+    play = TextPlay.begin(world, BEEM, "send", phone=recipients[0][1], reference=recipients[0][0])
+
     unique: dict[str, str] = {}
     duplicates = invalid = 0
     for recipient_id, phone in recipients:
         if phone in unique:
             duplicates += 1
-        elif not _PHONE.fullmatch(phone):
+        elif not _PHONE.fullmatch(phone) or refusal_of(phone) is TextRefusal.NUMBER:
             invalid += 1
         else:
             unique[phone] = recipient_id
     if not unique:
         raise refuse(config, 101)
     credits = count_segments(message, encoding)
-    if world.ledger.texts.spent_credits() + credits * len(unique) > config.beem_balance:
+    if world.ledger.texts.spent_parts(BEEM.code) + credits * len(unique) > config.beem_balance:
         raise refuse(config, 102)
 
-    request_id = world.ledger.texts.new_request_id()
-    texts = [
-        Text(
-            request_id=request_id,
-            recipient_id=recipient_id,
-            phone=phone,
-            sender=sender,
-            body=message,
-            encoding=encoding,
-            credits=credits,
-            final_status=text_scenario(phone).status,
-            created_at=now,
-            reports_at=starts_at + (0.0 if text_scenario(phone).callback_first else config.beem_deliver_after),
+    async def accept() -> Response:
+        request_id = world.ledger.texts.new_number(BEEM.code)
+        await play.accept(
+            [
+                play.text(
+                    id=str(request_id),
+                    reference=recipient_id,
+                    phone=phone,
+                    sender=sender,
+                    body=message,
+                    encoding=str(encoding),
+                    parts=credits,
+                    starts_at=starts_at,
+                )
+                for phone, recipient_id in unique.items()
+            ]
         )
-        for phone, recipient_id in unique.items()
-    ]
-    callbacks = world.ledger.texts.accept(texts, plan_callbacks(config, texts))
-    early = {subject_of(text) for text in texts if text_scenario(text.phone).callback_first and starts_at <= now}
-    world.callbacks.schedule(callback for callback in callbacks if callback.subject not in early)
-    await world.callbacks.send_now(callback for callback in callbacks if callback.subject in early)
-    if config.beem_delay:
-        await world.wait(config.beem_delay)
-    return JSON(
-        {
-            "successful": True,
-            "request_id": request_id,
-            "code": 100,
-            "message": "Message Submitted Successfully",
-            "valid": len(unique),
-            "invalid": invalid,
-            "duplicates": duplicates,
-        }
-    )
+        if config.beem_delay:
+            await world.wait(config.beem_delay)
+        return JSON(
+            {
+                "successful": True,
+                "request_id": request_id,
+                "code": 100,
+                "message": "Message Submitted Successfully",
+                "valid": len(unique),
+                "invalid": invalid,
+                "duplicates": duplicates,
+            }
+        )
+
+    return await play.answer(accept, lambda fault: trouble(config, fault))
+
+
+def trouble(config: Config, fault: Fault) -> Response:
+    """A number that is refused, or the code after which nobody knows whether the text was taken."""
+    refusal = refuse(config, 101 if fault is Fault.REFUSE else 103)
+    return JSON(refusal.body, status_code=refusal.status)
 
 
 def check_message(config: Config, body: dict[str, Any]) -> tuple[str, str, int]:
@@ -207,39 +209,21 @@ def count_segments(message: str, encoding: int) -> int:
     return 1 if length <= whole else math.ceil(length / part)
 
 
-def plan_callbacks(config: Config, texts: list[Text]) -> list[NewCallback]:
-    """Delivery report callbacks: JSON with a capital `Status`, one per recipient and call."""
-    if not config.beem_callback_url:
-        return []
-    return [
-        NewCallback(
-            provider=PROVIDER,
-            subject=subject_of(text),
-            kind="report",
-            body=orjson.dumps(
-                {
-                    "request_id": str(text.request_id),
-                    "recipient_id": text.recipient_id,
-                    "dest_addr": text.phone,
-                    "Status": text.final_status,
-                }
-            ),
-            due_at=text.reports_at + number * 0.2,
-            tries=config.callback_tries,
-        )
-        for text in texts
-        for number in range(text_scenario(text.phone).callbacks)
-    ]
-
-
-def subject_of(text: Text) -> str:
-    return f"{text.request_id}/{text.phone}"
+def announce(world: World, text: Text) -> list[Notice]:
+    """One report per recipient, JSON with a capital `Status`."""
+    report = {
+        "request_id": text.id,
+        "recipient_id": text.reference,
+        "dest_addr": text.phone,
+        "Status": BEEM.words[text.end],
+    }
+    return [Notice(kind="report", body=report)]
 
 
 async def balance(request: Request) -> Response:
     """GET /public/v1/vendors/balance."""
     world = require_account(request)
-    return JSON({"data": {"credit_balance": world.config.beem_balance - world.ledger.texts.spent_credits()}})
+    return JSON({"data": {"credit_balance": world.config.beem_balance - world.ledger.texts.spent_parts(BEEM.code)}})
 
 
 async def delivery_reports(request: Request) -> Response:
@@ -248,12 +232,17 @@ async def delivery_reports(request: Request) -> Response:
     phone, request_id = request.query_params.get("dest_addr"), request.query_params.get("request_id")
     if not phone or not request_id:
         raise refuse(world.config, 104)
-    text = world.ledger.texts.find(request_id=request_id, phone=phone)
-    status = None if text is None else text.status(time.time())
-    if status is None:
-        # The body that goes with the 404 is unconfirmed.
-        raise Refusal(404, {"successful": False, "message": "No delivery report found"})
-    return JSON([{"dest_addr": phone, "status": status, "request_id": request_id}])
+    play = TextPlay.begin(world, BEEM, "query", phone=phone, reference=request_id, only_asks=True)
+
+    async def tell() -> Response:
+        text = world.ledger.texts.find(provider=BEEM.code, id=request_id, phone=phone)
+        status = "" if text is None else BEEM.status(text, time.time())
+        if not status:
+            # The body that goes with the 404 is unconfirmed.
+            raise Refusal(404, {"successful": False, "message": "No delivery report found"})
+        return JSON([{"dest_addr": phone, "status": status, "request_id": request_id}])
+
+    return await play.answer(tell, lambda fault: trouble(world.config, fault))
 
 
 def routes() -> Iterable[Route]:
@@ -262,3 +251,21 @@ def routes() -> Iterable[Route]:
         Route(f"{PREFIX}/public/v1/vendors/balance", balance, methods=["GET"]),
         Route(f"{PREFIX}/dlr/public/v1/delivery-reports", delivery_reports, methods=["GET"]),
     ]
+
+
+BEEM = SmsProvider(
+    code="beem",
+    name="Beem SMS",
+    operations=("send", "query"),
+    routes=routes,
+    callback_url=lambda config: config.beem_callback_url,
+    words={
+        TextEnd.DELIVERED: "DELIVERED",
+        TextEnd.UNDELIVERED: "UNDELIVERED",
+        TextEnd.EXPIRED: "EXPIRED",  # unconfirmed
+        TextEnd.PENDING: "PENDING",
+    },
+    announce=announce,
+    # The vendor notes say "when we do not answer 200", so nothing else counts.
+    is_received=lambda status: status == 200,
+)

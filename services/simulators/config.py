@@ -81,7 +81,7 @@ class Config:
     beem_secret_key: str
     beem_senders: tuple[str, ...]
     beem_balance: int
-    beem_deliver_after: float
+    deliver_after: float
     beem_delay: float
     beem_fail_with_200: bool
     beem_pay: BeemPayConfig
@@ -148,7 +148,7 @@ def read_config(environ: Mapping[str, str]) -> Config:
         beem_secret_key=read.text("SIMULATOR_BEEM_SECRET_KEY", "demo-secret"),
         beem_senders=read.texts("SIMULATOR_BEEM_SENDERS", "FARAJA,INFO"),
         beem_balance=read.count("SIMULATOR_BEEM_BALANCE", 10_000),
-        beem_deliver_after=read.seconds("SIMULATOR_BEEM_DELIVER_AFTER", 1.0),
+        deliver_after=read.seconds("SIMULATOR_DELIVER_AFTER", 1.0),
         beem_delay=read.seconds("SIMULATOR_BEEM_DELAY", 0.0),
         beem_fail_with_200=read.switch("SIMULATOR_BEEM_FAIL_WITH_200", False),
         beem_pay=_read_beem_pay(read),

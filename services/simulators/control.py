@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from starlette.routing import Route
 
 from services.simulators import scenarios
 from services.simulators.calls import iso_time
-from services.simulators.ledger.texts import Text
 from services.simulators.mail import Mail, list_mail
 from services.simulators.provider import PaymentProvider
 from services.simulators.world import JSON, NotJSON, Refusal, World, parse_object, read_bytes, world_of
@@ -32,8 +30,9 @@ async def to_page(request: Request) -> Response:
 
 
 async def health(request: Request) -> Response:
-    payments = list(world_of(request).providers)
-    return JSON({"status": "ok", "simulators": [*payments, "beem sms", "google", "github", "churchsuite"]})
+    world = world_of(request)
+    played = [*world.providers, *world.sms_providers, "google", "github", "churchsuite"]
+    return JSON({"status": "ok", "simulators": played})
 
 
 async def list_scenarios(request: Request) -> Response:
@@ -76,31 +75,6 @@ def read_natural(request: Request, name: str, default: int) -> int:
     return int(text) if text else default
 
 
-async def list_messages(request: Request) -> Response:
-    """Texts exactly as Beem received them, newest first; `?phone=` for one recipient, `?limit=` the newest few."""
-    now = time.time()
-    phone = request.query_params.get("phone")
-    # A plus in a query string arrives as a space.
-    texts = world_of(request).ledger.texts.list_all(
-        phone.lstrip("+ ") if phone else None, limit=read_natural(request, "limit", -1)
-    )
-    return JSON({"messages": [text_as_data(text, now) for text in texts]})
-
-
-def text_as_data(text: Text, now: float) -> dict[str, Any]:
-    return {
-        "request_id": str(text.request_id),
-        "recipient_id": text.recipient_id,
-        "phone": text.phone,
-        "sender": text.sender,
-        "text": text.body,
-        "encoding": text.encoding,
-        "credits": text.credits,
-        "status": text.status(now),
-        "at": iso_time(text.created_at),
-    }
-
-
 def list_messages_by_mail(request: Request) -> Response:
     """E-mail written to files, newest first, with `?to=` for one address. A thread's work: it reads files."""
     mails = list_mail(world_of(request).config.mail_dir, request.query_params.get("to"))
@@ -141,7 +115,6 @@ def routes() -> Iterable[Route]:
         Route(f"{PREFIX}/", show_page, methods=["GET"]),
         Route(f"{PREFIX}/health", health, methods=["GET"]),
         Route(f"{PREFIX}/scenarios", list_scenarios, methods=["GET"]),
-        Route(f"{PREFIX}/beem/messages", list_messages, methods=["GET"]),
         Route(f"{PREFIX}/mail", list_messages_by_mail, methods=["GET"]),
         Route(f"{PREFIX}/calls", list_calls, methods=["GET"]),
         Route(f"{PREFIX}/reset", reset, methods=["POST"]),

@@ -11,6 +11,8 @@ from starlette.routing import Route
 
 from services.simulators.control import PREFIX, provider_called, read_wish, refuse, text_of
 from services.simulators.faults import CallbackFault, Fault, Rates, Script
+from services.simulators.provider import PaymentProvider
+from services.simulators.texting import SmsProvider
 from services.simulators.world import JSON, world_of
 
 FAULTS: Mapping[str, Fault | CallbackFault] = {each.value: each for each in (*Fault, *CallbackFault)}
@@ -19,14 +21,14 @@ FAULTS: Mapping[str, Fault | CallbackFault] = {each.value: each for each in (*Fa
 async def list_faults(request: Request) -> Response:
     """Queued scripts, the rates, and for each provider the operations that faults can be scripted for."""
     world = world_of(request)
+    everyone: list[PaymentProvider | SmsProvider] = [*world.providers.values(), *world.sms_providers.values()]
     return JSON(
         {
             "faults": [script_as_data(script) for script in world.faults.scripts],
             "rates": rates_as_data(world.faults.rates),
             "names": {"calls": list(Fault), "callbacks": list(CallbackFault)},
             "providers": [
-                {"provider": each.code, "name": each.name, "operations": list(each.operations)}
-                for each in world.providers.values()
+                {"provider": each.code, "name": each.name, "operations": list(each.operations)} for each in everyone
             ],
         }
     )
@@ -47,7 +49,9 @@ def script_as_data(script: Script) -> dict[str, Any]:
 async def add_fault(request: Request) -> Response:
     """`{"provider", "fault", "operation"?, "reference"?, "phone"?, "times"?}`: strikes the next calls that match."""
     world, wish = world_of(request), await read_wish(request)
-    provider = provider_called(world, wish.get("provider"))
+    code = wish.get("provider")
+    sms_provider = world.sms_providers.get(code) if isinstance(code, str) else None
+    provider = sms_provider or provider_called(world, code)
     fault, times, operation = FAULTS.get(text_of(wish, "fault")), wish.get("times", 1), text_of(wish, "operation")
     if fault is None:
         raise refuse(400, f"fault must be one of {', '.join(FAULTS)}.")

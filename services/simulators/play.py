@@ -244,22 +244,31 @@ class Play:
 
     async def answer(self, accept: Callable[[], Awaitable[Response]], trouble: Callable[[Fault], Response]) -> Response:
         """What the caller gets. `accept` does the work and gives a good day's answer; its refusals pass as they are."""
-        world = self.world
-        match self.fault:
-            case Fault.REFUSE | Fault.ERROR_BEFORE:
-                return trouble(self.fault)
-            case Fault.SILENCE_BEFORE:
-                return NoAnswer(world, world.config.hang)
-            case Fault.SLOW:
-                await world.wait(world.config.slow)
-        answer = await accept()
-        match self.fault:
-            case Fault.SILENCE_AFTER:
-                return NoAnswer(world, world.config.hang)
-            case Fault.ERROR_AFTER:
-                return trouble(self.fault)
-            case Fault.RESET:
-                return NoAnswer(world, 0.0)
-            case Fault.MALFORMED:
-                return Response(bytes(answer.body)[: len(answer.body) // 2] + b"\x00<", media_type="application/json")
-        return answer
+        return await answer_with(self.world, self.fault, accept, trouble)
+
+
+async def answer_with(
+    world: World,
+    fault: Fault | None,
+    accept: Callable[[], Awaitable[Response]],
+    trouble: Callable[[Fault], Response],
+) -> Response:
+    """The answer to a call with this fault, from what a good day's work and trouble would answer."""
+    match fault:
+        case Fault.REFUSE | Fault.ERROR_BEFORE:
+            return trouble(fault)
+        case Fault.SILENCE_BEFORE:
+            return NoAnswer(world, world.config.hang)
+        case Fault.SLOW:
+            await world.wait(world.config.slow)
+    answer = await accept()
+    match fault:
+        case Fault.SILENCE_AFTER:
+            return NoAnswer(world, world.config.hang)
+        case Fault.ERROR_AFTER:
+            return trouble(fault)
+        case Fault.RESET:
+            return NoAnswer(world, 0.0)
+        case Fault.MALFORMED:
+            return Response(bytes(answer.body)[: len(answer.body) // 2] + b"\x00<", media_type="application/json")
+    return answer

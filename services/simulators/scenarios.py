@@ -13,6 +13,7 @@ from typing import Any
 
 from services.simulators.faults import CallbackFault, Fault
 from services.simulators.ledger.charges import State
+from services.simulators.ledger.texts import TextEnd
 from services.simulators.people import PEOPLE
 
 
@@ -49,16 +50,27 @@ class ChargeScenario:
     settles: bool = False
 
 
+class TextRefusal(StrEnum):
+    """Why a provider does not take a text, as far as it has a word for that."""
+
+    NUMBER = "number"
+    OPTED_OUT = "opted_out"
+    ROUTE = "route"
+    LATER = "later"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextScenario:
-    """One row for Beem. `phone` is the whole number; "" is the rest."""
+    """One row for SMS, of any provider. `phone` is the whole number; "" is the rest."""
 
     phone: str
     name: str
     description: str
-    status: str = "DELIVERED"
+    end: TextEnd = TextEnd.DELIVERED
     callbacks: int = 1
     callback_first: bool = False
+    reply: Fault | None = None
+    refusal: TextRefusal | None = None
 
 
 CHARGE_SCENARIOS = (
@@ -164,31 +176,74 @@ TEXT_SCENARIOS = (
     TextScenario(
         phone="",
         name="delivered",
-        description="DELIVERED after SIMULATOR_BEEM_DELIVER_AFTER seconds; one report callback.",
+        description="Delivered after SIMULATOR_DELIVER_AFTER seconds; one report callback.",
     ),
     TextScenario(
         phone="255700000101",
         name="undelivered",
-        description="UNDELIVERED after SIMULATOR_BEEM_DELIVER_AFTER seconds; one report callback.",
-        status="UNDELIVERED",
+        description="Not delivered, known after SIMULATOR_DELIVER_AFTER seconds; one report callback.",
+        end=TextEnd.UNDELIVERED,
     ),
     TextScenario(
         phone="255700000102",
         name="stays_pending",
-        description="Stays PENDING for ever; one report callback that says so.",
-        status="PENDING",
+        description="On its way for ever; one report callback that says so.",
+        end=TextEnd.PENDING,
     ),
     TextScenario(
         phone="255700000103",
         name="report_twice",
-        description="DELIVERED; the same report callback is sent twice.",
+        description="Delivered; the same report callback is sent twice.",
         callbacks=2,
     ),
     TextScenario(
         phone="255700000104",
         name="report_first",
-        description="DELIVERED at once; the report callback comes before the send call is answered.",
+        description="Delivered at once; the report callback comes before the send call is answered.",
         callback_first=True,
+    ),
+    TextScenario(
+        phone="255700000105",
+        name="expired",
+        description="Not delivered in time, known after SIMULATOR_DELIVER_AFTER seconds; one report callback.",
+        end=TextEnd.EXPIRED,
+    ),
+    TextScenario(
+        phone="255700000106",
+        name="report_lost",
+        description="Delivered; no report callback ever.",
+        callbacks=0,
+    ),
+    TextScenario(
+        phone="255700000107",
+        name="answer_lost",
+        description="Accepted, but the send call gets no answer: the connection is held SIMULATOR_HANG seconds and "
+        "then dropped. Delivered and reported as usual.",
+        reply=Fault.SILENCE_AFTER,
+    ),
+    TextScenario(
+        phone="255700000111",
+        name="number_refused",
+        description="Refused: no such number.",
+        refusal=TextRefusal.NUMBER,
+    ),
+    TextScenario(
+        phone="255700000112",
+        name="opted_out",
+        description="Refused: this person wants no texts. By a provider without a word for it, taken.",
+        refusal=TextRefusal.OPTED_OUT,
+    ),
+    TextScenario(
+        phone="255700000113",
+        name="no_route",
+        description="Refused: the provider does not reach this number. By a provider without a word for it, taken.",
+        refusal=TextRefusal.ROUTE,
+    ),
+    TextScenario(
+        phone="255700000114",
+        name="busy",
+        description="Refused for now. By a provider without a word for it, taken.",
+        refusal=TextRefusal.LATER,
     ),
 )
 
@@ -219,13 +274,14 @@ def as_data() -> dict[str, list[dict[str, Any]]]:
             }
             for row in CHARGE_SCENARIOS
         ],
-        "beem": [
+        "texts": [
             {
                 "phone": row.phone or None,
                 "name": row.name,
                 "description": row.description,
-                "final_status": row.status,
+                "end": row.end,
                 "callbacks": row.callbacks,
+                "refusal": row.refusal,
             }
             for row in TEXT_SCENARIOS
         ],

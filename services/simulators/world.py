@@ -29,6 +29,7 @@ from services.simulators.ledger.book import Ledger
 
 if TYPE_CHECKING:
     from services.simulators.provider import PaymentProvider
+    from services.simulators.texting import SmsProvider
 
 logger = logging.getLogger("simulators")
 
@@ -46,6 +47,7 @@ class World:
     faults: FaultBook
     customer: Customer
     providers: Mapping[str, PaymentProvider]
+    sms_providers: Mapping[str, SmsProvider] = field(default_factory=dict)
     desk: Desk = field(default_factory=Desk)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 

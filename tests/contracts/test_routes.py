@@ -307,7 +307,7 @@ RIGHT = {
         values=lambda _: {"gateway": "clickpesa", "token": TOKENS["clickpesa"]},
     ),
     ("DeliveryReportView", "POST"): Right(
-        body=lambda _: delivery_body(load("beem", "pushed_report")),
+        body=lambda _: delivery_body(load("beem", "pushed_report_delivered")),
         values=lambda _: {"gateway": "beem", "token": TOKENS["beem"]},
     ),
     ("RootView", "GET"): Right(),

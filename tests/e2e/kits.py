@@ -45,7 +45,7 @@ HURRY = {
     "SIMULATOR_SETTLE_AFTER": "0.5",
     "SIMULATOR_HANG": "1",
     # After the lease, before the confirmation: who recovers a text finds no report yet, and must wait for it.
-    "SIMULATOR_BEEM_DELIVER_AFTER": "2.5",
+    "SIMULATOR_DELIVER_AFTER": "2.5",
     # A web process needs seconds to come back, and the callback must find it there.
     "SIMULATOR_CALLBACK_TRIES": "8",
 }

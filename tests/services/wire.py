@@ -28,6 +28,17 @@ class Heard:
     def json(self) -> Any:
         return json.loads(self.body) if self.body else None
 
+    @property
+    def is_form(self) -> bool:
+        return self.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The fields of a form, none of which may come twice."""
+        fields = parse_qsl(self.body.decode("ascii"), keep_blank_values=True, strict_parsing=True)
+        assert len(fields) == len(dict(fields)), "a field of the form came twice"
+        return dict(fields)
+
 
 Handler = Callable[[socket.socket], None]
 
@@ -139,10 +150,11 @@ class Player:
             "method": request.method,
             "path": url.path,
             "query": dict(parse_qsl(url.query, strict_parsing=True)) if url.query else {},
-            "json": request.json,
+            "json": None if request.is_form else request.json,
+            "form": request.form if request.is_form else None,
             "headers": {name: request.headers.get(name.lower()) for name in recorded.get("headers", {})},
         }
-        expected = {"query": {}, "json": None, "headers": {}, **recorded}
+        expected = {"query": {}, "json": None, "form": None, "headers": {}, **recorded}
         self.differences += [
             f"{part}: recorded {expected[part]!r}, sent {actual[part]!r}"
             for part in actual

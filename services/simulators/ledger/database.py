@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-VERSION = 2  # of the tables; a file of another version is emptied
+VERSION = 3  # of the tables; a file of another version is emptied
 
 
 class LedgerUnusable(OSError):

@@ -185,11 +185,11 @@ def staged() -> Iterator[Stage]:
             )
             connection.sendall(wire.answer())
 
-    with wire.listening(receive) as url, running({**TIMINGS, **_callback_urls(url)}) as simulator:
+    with wire.listening(receive) as url, running({**TIMINGS, **callback_urls(url)}) as simulator:
         yield Stage(simulator=simulator, receiver_url=url, caught=caught)
 
 
-def _callback_urls(receiver: str) -> Mapping[str, str]:
+def callback_urls(receiver: str) -> Mapping[str, str]:
     """Every address of callbacks that the simulators can be told, by the name of its variable."""
     names = re.findall(r'"(SIMULATOR_([A-Z0-9_]+)_CALLBACK_URL)"', CONFIG.read_text(encoding="utf-8"))
     return {variable: f"{receiver}/{code.lower()}" for variable, code in names}

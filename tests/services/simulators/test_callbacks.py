@@ -31,16 +31,7 @@ def new_callback(name: str, *, queue: str = "", wait: float = 0.0, url: str = ""
 
 def text() -> Text:
     return Text(
-        request_id=int(time.time() * 1000),
-        recipient_id="1",
-        phone="255712345678",
-        sender="X",
-        body="",
-        encoding=0,
-        credits=0,
-        final_status="",
-        created_at=0,
-        reports_at=0,
+        provider="any", id=str(time.time_ns()), phone="255712345678", sender="X", body="", created_at=0, ends_at=0
     )
 
 

@@ -299,5 +299,5 @@ def test_the_table_is_served_as_data(simulator):
 
     assert served == as_data()
     assert [row["phone_ends_with"] for row in served["pushes"]] == [None, *map(str, range(100, 113))]
-    assert len(served["beem"]) == len(TEXT_SCENARIOS)
+    assert len(served["texts"]) == len(TEXT_SCENARIOS)
     assert all(row["description"] in as_markdown() for rows in served.values() for row in rows)

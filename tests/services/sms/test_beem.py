@@ -171,7 +171,7 @@ def test_a_report_may_come_as_an_object():
 
 
 def test_refused_credentials_are_the_operators_business():
-    with beem(*wire.exchanges("beem", "report_refused")) as gateway, pytest.raises(SmsRefused) as caught:
+    with beem(*wire.exchanges("beem", "question_refused")) as gateway, pytest.raises(SmsRefused) as caught:
         gateway.query(TEXT)
 
     assert caught.value.is_config
