@@ -10,7 +10,7 @@ from apps.accounts.selectors import (
     export_social_accounts,
 )
 from apps.accounts.services.deletion import redact_person
-from apps.messaging.selectors import export_messages
+from apps.messaging.selectors.messages import export_messages
 from apps.messaging.services.deletion import erase_messages
 from apps.payments.selectors.payments import export_payments
 from apps.tenants.selectors.exports import export_api_keys, export_invitations, export_memberships

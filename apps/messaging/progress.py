@@ -8,7 +8,11 @@ from django.db.models import TextChoices
 
 
 class MessageStatus(TextChoices):
-    """`submitting` and `uncertain` are ours: handed over but not confirmed. The rest are the provider's words."""
+    """The first three and the last are ours; the others are the provider's words.
+
+    `submitting` and `uncertain`: handed over but not confirmed. `suppressed`: not wanted by whom it was for. It is
+    final: such a message is never handed over, so no report can come.
+    """
 
     QUEUED = "queued"
     SUBMITTING = "submitting"
@@ -18,6 +22,7 @@ class MessageStatus(TextChoices):
     FAILED = "failed"
     UNDELIVERABLE = "undeliverable"
     EXPIRED = "expired"
+    SUPPRESSED = "suppressed"
 
 
 ORDER: Final = {
@@ -29,9 +34,10 @@ ORDER: Final = {
     MessageStatus.UNDELIVERABLE: 5,
     MessageStatus.FAILED: 6,
     MessageStatus.DELIVERED: 7,
+    MessageStatus.SUPPRESSED: 8,
 }
 
 
 def further(now: str, news: str) -> str:
-    """The status after `news`: the one that is further along. Delivered wins over everything."""
+    """The status after `news`: the one that is further along. Delivered wins over every report."""
     return max(MessageStatus(now), MessageStatus(news), key=ORDER.__getitem__)

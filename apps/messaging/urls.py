@@ -1,7 +1,7 @@
 from django.urls import path
 
-from apps.messaging import views
+from apps.messaging.views import callbacks
 
 urlpatterns = [
-    path("messaging/reports/<slug:gateway>/<slug:token>/", views.DeliveryReportView.as_view()),
+    path("messaging/reports/<slug:gateway>/<slug:token>/", callbacks.DeliveryReportView.as_view()),
 ]

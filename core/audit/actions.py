@@ -77,6 +77,8 @@ class Action(models.TextChoices):
     CALLBACK_REPLAYED = "callback.replayed", _("had a payment gateway's callback processed again")
     RECONCILIATION_REPEATED = "reconciliation.repeated", _("had a day compared again with a payment gateway")
     BREAK_RESOLVED = "reconciliation.resolved", _("explained a difference with a payment gateway")
+    TEMPLATE_PUBLISHED = "template.published", _("published the wording of a message")
+    OPT_OUT_CHANGED = "opt_out.changed", _("noted that an address wants no messages, or wants them again")
     EVENTS_REPLAYED = "outbox.replayed", _("had dead events delivered again")
     ADMIN_SIGNED_IN = "admin.signed_in", _("signed in to the admin")
     AUDIT_PRUNED = "audit.pruned", _("removed old audit lines")

@@ -304,7 +304,7 @@ def test_the_route_is_logged_and_not_the_path(client, lines):
 def test_a_callbacks_secret_is_in_no_log(client, lines, kind, monkeypatch):
     from django.db import OperationalError
 
-    from apps.messaging import views as messaging
+    from apps.messaging.views import callbacks as messaging
     from apps.payments.views import callbacks as payments
 
     def away(**_kwargs: object) -> None:

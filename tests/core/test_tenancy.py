@@ -59,7 +59,7 @@ MAY_OPEN_A_SCOPE = {
     "apps/messaging/services/callbacks.py",
     "apps/accounts/services/codes.py",  # somebody signs in: the text is kept in the tenant that they joined first
     # What is kept about a person, in one after the other of their tenants.
-    "apps/messaging/selectors.py",
+    "apps/messaging/selectors/messages.py",
     "apps/messaging/services/deletion.py",
     "apps/payments/selectors/payments.py",
     # A callback's address and a row outside the walls name their tenant; housekeeping goes from room to room.

@@ -8,6 +8,7 @@ from django.db import models
 from django.utils import timezone
 
 from apps.common.models import BaseModel
+from apps.messaging.kinds import MessageKind
 from apps.messaging.placeholders import mask_secret
 from apps.messaging.progress import MessageStatus
 from core.tenancy import TenantModel
@@ -21,6 +22,7 @@ class Message(BaseModel, TenantModel):
         EMAIL = "email", "E-mail"
 
     channel = models.CharField(max_length=10, choices=Channel.choices)
+    kind = models.CharField(max_length=20, choices=MessageKind.choices, default=MessageKind.SERVICE)
     to = models.CharField(max_length=254)
     subject = models.CharField(max_length=200, blank=True)
     text = models.TextField(help_text="With a placeholder where a secret is put in while it is being sent.")

@@ -13,7 +13,7 @@ from django.utils import timezone
 from apps.messaging.models.messages import DeliveryReport, Message
 from apps.messaging.progress import MessageStatus as Status
 from apps.messaging.progress import further
-from apps.messaging.selectors import find_message_reference
+from apps.messaging.selectors.messages import find_message_reference
 from core.exceptions import Malformed, NotFound
 from core.tenancy import tenant_atomic, tenant_scope
 from services.http import Delivery
