@@ -10,7 +10,17 @@ class Migration(migrations.Migration):
     dependencies = [("messaging", "0001_initial")]
 
     operations = [
-        *row_level_security("messaging_message", "messaging_deliveryreport", "messaging_notification"),
-        *tenant_foreign_keys(("messaging_deliveryreport", "message_id", "messaging_message")),
+        *row_level_security(
+            "messaging_message",
+            "messaging_messagetry",
+            "messaging_deliveryreport",
+            "messaging_budget",
+            "messaging_notification",
+        ),
+        *tenant_foreign_keys(
+            ("messaging_message", "repeats_id", "messaging_message"),
+            ("messaging_messagetry", "message_id", "messaging_message"),
+            ("messaging_deliveryreport", "message_id", "messaging_message"),
+        ),
         *append_only("messaging_templateversion"),
     ]
