@@ -11,7 +11,9 @@ from apps.accounts.selectors import (
 )
 from apps.accounts.services.deletion import redact_person
 from apps.messaging.selectors.messages import export_messages
+from apps.messaging.selectors.suppression import export_suppressions
 from apps.messaging.services.deletion import erase_messages
+from apps.messaging.services.suppression import erase_suppressions
 from apps.payments.selectors.payments import export_payments
 from apps.tenants.selectors.exports import export_api_keys, export_invitations, export_memberships
 from apps.tenants.services.deletion import erase_from_tenants
@@ -29,8 +31,9 @@ PERSONAL_DATA = PersonalData(
         "api_keys": export_api_keys,
         "payments": export_payments,
         "messages": export_messages,
+        "mail_suppressions": export_suppressions,
     },
     # Payments are the books of the tenant and stay: see docs/people.md. Memberships end after what is found through
     # them, and the account itself comes last.
-    erasers=[erase_messages, erase_from_tenants, redact_person],
+    erasers=[erase_messages, erase_suppressions, erase_from_tenants, redact_person],
 )

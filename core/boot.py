@@ -108,7 +108,7 @@ def _email_weaknesses(settings: Mapping[str, Any]) -> Iterator[str]:
     """Of who sends mail, and of every account of which anything is configured."""
     chosen, accounts = settings.get("EMAIL_PROVIDER", "smtp"), settings.get("EMAIL_PROVIDERS", {})
     if chosen == "smtp" and not os.environ.get("EMAIL_URL"):
-        yield "EMAIL_URL is missing; e-mail would go nowhere. Set it, or EMAIL_PROVIDER and that provider's credentials."
+        yield "EMAIL_URL is missing; e-mail would go nowhere. Set it, or EMAIL_PROVIDER with its credentials."
     if chosen != "smtp" and chosen not in accounts:
         yield f"EMAIL_PROVIDER names {chosen}, which is not known; see docs/email.md."
     for code, config in accounts.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from apps.messaging.services.emails import ask_about_email
 from apps.messaging.services.receipts import send_receipt, send_refund_notice
 from apps.messaging.services.sending import resolve_uncertain, send_message
 
@@ -22,3 +23,7 @@ def send_message_task(*, message_id: str, **_: object) -> None:
 
 def resolve_uncertain_task(*, message_id: str, **_: object) -> None:
     resolve_uncertain(message_id=UUID(message_id))
+
+
+def ask_about_email_task(*, message_id: str, **_: object) -> None:
+    ask_about_email(message_id=UUID(message_id))

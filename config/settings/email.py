@@ -28,7 +28,7 @@ def email_settings(simulators_url: str | None = None) -> dict[str, Any]:
     }
     found: dict[str, Any] = {"EMAIL_PROVIDER": provider, "EMAIL_PROVIDERS": providers, "EMAIL_TIMEOUT": 10}
     if provider == SMTP:
-        server = env.email_url_config(env.str("EMAIL_URL", default="consolemail://"))
+        server: dict[str, Any] = env.email_url_config(env.str("EMAIL_URL", default="consolemail://"))
         if server["EMAIL_BACKEND"] == "django.core.mail.backends.smtp.EmailBackend":
             server["EMAIL_BACKEND"] = "services.email.smtp.EmailBackend"
         return found | server

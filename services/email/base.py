@@ -69,13 +69,14 @@ class EmailCallbackRejected(NotAuthenticated):
 class EmailRequest:
     """One mail to one address. `key` is ours (32 hexadecimal digits) and the same in every try of one message.
 
-    `is_repeated`: an earlier try ended without anybody knowing how.
+    `headers` are further ones, such as List-Unsubscribe. `is_repeated`: nobody knows how an earlier try ended.
     """
 
     key: str
     to: str
     subject: str
     text: str = field(repr=False)  # may hold a link that opens things
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     is_repeated: bool = False
 
     @property
@@ -86,9 +87,14 @@ class EmailRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmailResult:
-    """The provider took the mail; `provider_reference` is its name for it, empty where it gives none."""
+    """The provider took the mail; `provider_reference` is its name for it, empty where it gives none.
+
+    `status` is more than sent only for a mail that was repeated and found at the provider.
+    """
 
     provider_reference: str = ""
+    status: EmailStatus = EmailStatus.SENT
+    detail: str = ""  # why it went no further, for operators
 
 
 class Suppression(StrEnum):
@@ -114,6 +120,7 @@ class EmailReport:
     raw_status: str
     detail: str = ""  # the provider's reason, for operators
     suppression: Suppression | None = None
+    is_pending: bool = False  # the provider itself does not know yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,15 +136,26 @@ class EmailGateway(ABC):
 
     code: ClassVar[str]
     name: ClassVar[str]
+    # Whether it ever tells what became of a mail.
+    reports: bool = True
+    # Whether `query` knows anything.
+    can_be_asked: bool = False
     # Whether the provider leaves our Message-ID alone; the others refuse the header or write their own.
     takes_message_id: bool = False
     takes_metadata: bool = False
 
     @final
     def send(self, request: EmailRequest) -> EmailResult:
-        """Hand over one mail, once. Raises `EmailRefused`, `OutcomeUnknown` or `GatewayUnavailable`."""
+        """Hand over one mail, once. Raises `EmailRefused`, `OutcomeUnknown` or `GatewayUnavailable`.
+
+        One that is repeated is asked about first, where the provider can be asked.
+        """
         if not is_address(request.to):
             raise EmailRefused(Refusal.ADDRESS, "not_an_address")
+        known = self.query(request.key) if request.is_repeated else None
+        if known is not None:
+            status = known.status or EmailStatus.SENT
+            return EmailResult(provider_reference=known.provider_reference, status=status, detail=known.detail)
         mail = self._compose(request)
         try:
             connection = self.connect()
@@ -196,9 +214,14 @@ class EmailGateway(ABC):
         """Name everything in our words, or raise `core.exceptions.Malformed` on junk."""
         raise NotFound  # nothing reports through this provider
 
+    def permission_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """What to answer an OPTIONS request with that asks whether we want events; empty for providers that do not."""
+        return {}
+
     def _compose(self, request: EmailRequest) -> EmailMultiAlternatives:
         mail = EmailMultiAlternatives(one_line(request.subject), request.text, to=[request.to])
         mail.attach_alternative(as_html(request.text), "text/html")
+        mail.extra_headers |= {name: one_line(value) for name, value in request.headers.items()}
         if self.takes_message_id:
             mail.extra_headers["Message-ID"] = request.message_id
         if self.takes_metadata:

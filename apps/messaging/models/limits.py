@@ -76,7 +76,11 @@ class PrefixPause(BaseModel):
     until = models.DateTimeField(db_index=True)
     lifted_at = models.DateTimeField(null=True)
     lifted_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+", help_text="Who ended it early."
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        help_text="Who ended it early.",
     )
 
     def __str__(self) -> str:

@@ -42,7 +42,11 @@ class Message(BaseModel, TenantModel):
     )
     key = models.CharField(max_length=100, help_text="What the message is for; one message per purpose and channel.")
     repeats = models.ForeignKey(
-        "self", on_delete=models.PROTECT, null=True, related_name="repetitions", help_text="What an operator sent again."
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="repetitions",
+        help_text="What an operator sent again.",
     )
     country = models.CharField(max_length=2, blank=True, help_text="Of the number: ISO 3166, two letters.")
     operator_prefix = models.CharField(

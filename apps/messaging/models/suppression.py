@@ -17,8 +17,7 @@ class EmailSuppression(BaseModel):
         BOUNCE = "bounce", "Bounce"
         COMPLAINT = "complaint", "Complaint"
 
-    address = models.CharField(max_length=254, blank=True, help_text="In lower case.")
-    digest = models.CharField(max_length=64, blank=True, help_text="In place of the address of an erased person.")
+    address = models.CharField(max_length=254, unique=True, help_text="In lower case.")
     reason = models.CharField(max_length=20, choices=Reason.choices)
     provider = models.CharField(max_length=50)
     raw_status = models.CharField(max_length=50, help_text="The provider's own word.")
@@ -26,18 +25,5 @@ class EmailSuppression(BaseModel):
     reported_at = models.DateTimeField(default=timezone.now)
     lifted_at = models.DateTimeField(null=True, help_text="It gets mail again since then.")
 
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["address"], condition=~models.Q(address=""), name="suppression_once_per_address"
-            ),
-            models.UniqueConstraint(
-                fields=["digest"], condition=~models.Q(digest=""), name="suppression_once_per_digest"
-            ),
-            models.CheckConstraint(
-                condition=models.Q(address="") ^ models.Q(digest=""), name="suppression_address_or_digest"
-            ),
-        ]
-
     def __str__(self) -> str:
-        return self.address or self.digest[:12]
+        return self.address

@@ -12,17 +12,19 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.core.mail import EmailMessage
 from django.utils import timezone
 
 from apps.messaging.models.messages import Message, MessageReference
 from apps.messaging.placeholders import MASK, find_secret, put_in_secret
 from apps.messaging.progress import MessageStatus as Status
 from apps.messaging.progress import further
+from apps.messaging.selectors.suppression import is_suppressed
+from apps.messaging.services.emails import email_provider, expect_reports, hand_over_email, remember_reference
 from core.crash import crash_point
 from core.exceptions import NotFound
 from core.outbox.publisher import publish
 from core.tenancy import tenant_atomic
+from services.email.base import EmailRefused
 from services.http import GatewayUnavailable, OutcomeUnknown
 from services.sms.base import SmsRefused, SmsRequest
 from services.sms.registry import get_sms_gateway
@@ -82,12 +84,23 @@ def _send_sms(claim: Claim) -> None:
 
 
 def _send_email(claim: Claim) -> None:
-    """E-mail has no report to wait for: a crash may repeat it, with the same Message-ID, and never loses it."""
+    """A mail is repeated with the same Message-ID: after a crash at once, after silence when no report has come."""
     message = claim.message
-    email = EmailMessage(message.subject, claim.text, to=[message.to], headers={"Message-ID": f"<{message.pk}@faraja>"})
-    email.send()
+    try:
+        result = hand_over_email(message, text=claim.text)
+    except GatewayUnavailable:
+        _release(message_id=message.pk)
+        raise
+    except OutcomeUnknown:
+        _mark_uncertain(message_id=message.pk)
+        return
+    except EmailRefused as refusal:
+        logger.error("email refused", extra={"provider": message.provider, "reason": refusal.reason.value})
+        _finish(message_id=message.pk, status=Status.FAILED, error=claim.without_secret(str(refusal)))
+        return
     crash_point("email_accepted")
-    _finish(message_id=message.pk, status=Status.SENT)
+    reference, told = result.provider_reference, claim.without_secret(result.detail)
+    _finish(message_id=message.pk, status=result.status, provider_reference=reference, error=told)
 
 
 @tenant_atomic
@@ -99,6 +112,10 @@ def _claim(*, message_id: UUID) -> Claim | None:
         return None
     if message.status not in {Status.QUEUED, Status.SUBMITTING}:
         return None
+    if message.channel == Channel.EMAIL and is_suppressed(address=message.to):
+        message.status, message.error = Status.SUPPRESSED, "The address bounces, or complained: not sent."
+        message.save()
+        return None
     # Before the status: what fails in here has sent nothing, so it may simply be tried again.
     secret = find_secret(message.secret) if message.secret else ""
     if secret is None:
@@ -109,7 +126,9 @@ def _claim(*, message_id: UUID) -> Claim | None:
     message.tries += 1
     message.provider = _provider_for(message)
     message.save()
-    if message.channel == Channel.SMS:
+    if message.channel == Channel.EMAIL:
+        expect_reports(message)
+    else:
         MessageReference.objects.get_or_create(
             provider=message.provider,
             key=message.pk.hex,
@@ -120,7 +139,7 @@ def _claim(*, message_id: UUID) -> Claim | None:
 
 def _provider_for(message: Message) -> str:
     if message.channel == Channel.EMAIL:
-        return "email"
+        return email_provider()
     code = next(iter(settings.SMS_GATEWAYS), None)
     if code is None:
         raise NotFound("No SMS gateway is configured.")
@@ -141,10 +160,12 @@ def _release(*, message_id: UUID) -> None:
 def _finish(*, message_id: UUID, status: str, provider_reference: str = "", error: str = "") -> None:
     message: Message = Message.objects.select_for_update().get(pk=message_id)
     message.status = further(message.status, status)  # a report may have overtaken the answer
-    message.provider_reference = provider_reference or message.provider_reference
+    message.provider_reference = provider_reference[:100] or message.provider_reference
     message.error = error[:300]
     message.sent_at = message.sent_at or (timezone.now() if status == Status.SENT else None)
     message.save()
+    if message.channel == Channel.EMAIL and provider_reference:
+        remember_reference(message, provider_reference=provider_reference)
 
 
 @tenant_atomic

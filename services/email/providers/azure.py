@@ -20,7 +20,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.core.mail.backends.base import BaseEmailBackend
 
 from core.exceptions import Malformed
-from services.azure.event_grid import EventsRejected, GridEvent, read_batch
+from services.azure.event_grid import EventsRejected, GridEvent, permission_headers, read_batch
 from services.azure.signing import AcsSigner
 from services.email.base import (
     EmailCallbackRejected,
@@ -50,6 +50,7 @@ OPERATION: Final = {
     "Failed": EmailStatus.FAILED,
     "Canceled": EmailStatus.FAILED,
 }
+PENDING: Final = ("NotStarted", "Running")
 STATUS: Final = {
     "Delivered": EmailStatus.DELIVERED,
     "Expanded": EmailStatus.SENT,  # a distribution list; its members report separately
@@ -71,6 +72,7 @@ class AzureEmail(EmailGateway):
 
     code = "azure"
     name = "Azure Communication Services"
+    can_be_asked = True
 
     def __init__(self, *, endpoint_url: str, access_key: str, resource: str = "") -> None:
         """`resource`: the end of our resource's path; events about another are refused. Empty: any."""
@@ -111,6 +113,9 @@ class AzureEmail(EmailGateway):
         if not answer.is_success:
             raise EmailRefused(Refusal.ACCOUNT, str(answer.status), _error_of(answer.json())[1])
         return _operation(answer, key)
+
+    def permission_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        return permission_headers(headers)
 
     def parse(self, delivery: Delivery) -> EmailNews:
         """Events in either schema; a handshake is answered with its code."""
@@ -219,6 +224,7 @@ def _operation(answer: Answer, key: str) -> EmailReport:
         status=OPERATION.get(raw),
         raw_status=":".join(filter(None, (raw, code)))[:50],
         detail=detail,
+        is_pending=raw in PENDING,
     )
 
 

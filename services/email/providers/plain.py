@@ -24,6 +24,7 @@ class PlainEmail(EmailGateway):
     code = "smtp"
     name = "Mail server"
     takes_message_id = True
+    reports = False
 
     def connect(self) -> BaseEmailBackend:
         backend: BaseEmailBackend = get_connection()
