@@ -55,6 +55,14 @@ class BeemPayConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AzureEmailConfig:
+    """The settings of Azure's e-mail; docs/simulators.md says what each means."""
+
+    callback_url: str
+    access_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """What the simulators were told. All durations are in seconds."""
 
@@ -86,6 +94,7 @@ class Config:
     beem_fail_with_200: bool
     beem_pay: BeemPayConfig
     selcom: SelcomConfig
+    azure_email: AzureEmailConfig
     oauth_callbacks: tuple[str, ...]
     public_url: str
     customer: str
@@ -153,6 +162,13 @@ def read_config(environ: Mapping[str, str]) -> Config:
         beem_fail_with_200=read.switch("SIMULATOR_BEEM_FAIL_WITH_200", False),
         beem_pay=_read_beem_pay(read),
         selcom=_read_selcom(read),
+        azure_email=AzureEmailConfig(
+            callback_url=read.url(
+                "SIMULATOR_AZURE_EMAIL_CALLBACK_URL",
+                f"{CALLBACKS}/messaging/reports/email/azure/demo-azure-email-callback-token/",
+            ),
+            access_key=read.text("SIMULATOR_AZURE_EMAIL_ACCESS_KEY", "ZGVtby1henVyZS1hY2Nlc3Mta2V5"),
+        ),
         oauth_callbacks=read.texts(
             "SIMULATOR_OAUTH_CALLBACKS", f"{CALLBACKS}/auth/social,{LOCAL_CALLBACKS}/auth/social"
         ),

@@ -11,6 +11,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -40,9 +41,6 @@ from services.options import required
 VERSION = "2025-09-01"
 SEND = f"/emails:send?api-version={VERSION}"
 REPORT = "Microsoft.Communication.EmailDeliveryReportReceived"
-# Any fixed one: the same message must give the same Operation-Id in every process.
-NAMESPACE = uuid.UUID("4b3f2a1e-0d6c-5c8a-9a57-6f1a2f9f4c10")
-
 OPERATION: Final = {
     "NotStarted": EmailStatus.SENT,
     "Running": EmailStatus.SENT,
@@ -63,8 +61,11 @@ STATUS: Final = {
 
 
 def operation_id(key: str) -> str:
-    """Azure's name for our mail `key`: the same in every try, so that a repetition can ask about the first."""
-    return str(uuid.uuid5(NAMESPACE, key))
+    """Azure's name for our mail `key`: the same in every try, so that a repetition can ask about the first.
+
+    Written as a random UUID (version 4), in case Azure looks at that; whether it does is unconfirmed.
+    """
+    return str(uuid.UUID(bytes=sha256(f"faraja:{key}".encode()).digest()[:16], version=4))
 
 
 class AzureEmail(EmailGateway):
