@@ -5,9 +5,12 @@ Facts come from Amazon's pages on event publishing and notification contents, an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from threading import Lock
 from typing import Any, Final
 
+import boto3
+from anymail.backends.amazon_ses import EmailBackend as AnymailSesBackend
 from anymail.exceptions import AnymailAPIError
 from botocore.exceptions import (
     BotoCoreError,
@@ -18,7 +21,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
     SSLError,
 )
-from django.core.mail import EmailMultiAlternatives, get_connection
+from django.core.mail import EmailMultiAlternatives
 from django.core.mail.backends.base import BaseEmailBackend
 
 from core.exceptions import Malformed
@@ -61,6 +64,21 @@ STATUS: Final[Mapping[str, EmailStatus | None]] = {
 }
 
 
+class SharedClientBackend(AnymailSesBackend):  # type: ignore[misc]
+    """anymail's, with the client of its account: to make one takes longer than to send a mail."""
+
+    def __init__(self, *, make_client: Callable[[dict[str, Any]], Any], **options: Any) -> None:
+        super().__init__(**options)
+        self._make_client = make_client
+
+    def open(self) -> bool:
+        self.client = self._make_client(self.client_params)
+        return False
+
+    def close(self) -> None:
+        self.client = None
+
+
 class SesEmail(EmailGateway):
     """One account and region of SES."""
 
@@ -91,15 +109,23 @@ class SesEmail(EmailGateway):
         if endpoint_url:
             params["endpoint_url"] = endpoint_url
         self._params, self._configuration_set = params, configuration_set or None
+        self._client: Any = None
+        self._making = Lock()
         self._reader = reader or NotificationReader(topic_arns)
 
     def connect(self) -> BaseEmailBackend:
-        backend: BaseEmailBackend = get_connection(
-            "anymail.backends.amazon_ses.EmailBackend",
+        backend: BaseEmailBackend = SharedClientBackend(
+            make_client=self._shared_client,
             client_params=self._params,
             configuration_set_name=self._configuration_set,
         )
         return backend
+
+    def _shared_client(self, params: dict[str, Any]) -> Any:
+        with self._making:  # making one is not safe among threads; using one is
+            if self._client is None:
+                self._client = boto3.session.Session().client("sesv2", **params)
+            return self._client
 
     def judge(self, error: Exception) -> Exception:
         cause = error.__cause__ if isinstance(error, AnymailAPIError) else error

@@ -178,6 +178,8 @@ class AzurePayload(RequestsPayload):  # type: ignore[misc]
         self.data["senderAddress"] = email.addr_spec
 
     def set_recipients(self, recipient_type: str, emails: list[Any]) -> None:
+        if not emails:
+            return
         self.recipients += emails
         self.data["recipients"][recipient_type] = [_address(email) for email in emails]
 
@@ -185,7 +187,8 @@ class AzurePayload(RequestsPayload):  # type: ignore[misc]
         self.data["content"]["subject"] = subject
 
     def set_reply_to(self, emails: list[Any]) -> None:
-        self.data["replyTo"] = [_address(email) for email in emails]
+        if emails:
+            self.data["replyTo"] = [_address(email) for email in emails]
 
     def set_extra_headers(self, headers: Mapping[str, str]) -> None:
         self.data["headers"] = dict(headers)

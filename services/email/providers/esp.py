@@ -43,7 +43,7 @@ from services.email.base import (
     Suppression,
 )
 from services.http import Delivery, GatewayUnavailable, OutcomeUnknown
-from services.reading import storable
+from services.reading import read_json, storable
 
 TIMEOUT = (5, 20)  # seconds: to connect, and for each read
 SVIX_TOLERANCE = 5 * 60  # seconds, either way
@@ -74,20 +74,19 @@ HARD: Final = frozenset({RejectReason.BOUNCED, RejectReason.INVALID})
 JUNK: Final = (AnymailError, SuspiciousOperation, ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 
 
-def _no(_event: Mapping[str, Any]) -> bool:
-    return False
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Esp:
-    """What differs between providers. `is_soft`: whether a bounce is one that may heal, from the event as it came."""
+    """What differs between providers.
+
+    `is_hard`: whether a bounce is for good, from the event as it came; without it anymail's word for it decides.
+    """
 
     name: str
     backend: str
     webhook: str
     takes_metadata: bool = True
     takes_message_id: bool = False
-    is_soft: Callable[[Mapping[str, Any]], bool] = _no
+    is_hard: Callable[[Mapping[str, Any]], bool] | None = None
 
 
 def _esp(name: str, module: str, **differences: Any) -> Esp:
@@ -100,25 +99,36 @@ def _esp(name: str, module: str, **differences: Any) -> Esp:
 
 
 # Facts about bounces come from the providers' words in anymail's webhook modules (15.2).
-SPARKPOST_HARD = ("10", "30")  # invalid recipient; no such recipient
+SPARKPOST_HARD: Final = ("10", "30")  # invalid recipient; no such recipient
 ESPS: Final[Mapping[str, Esp]] = {
-    "brevo": _esp("Brevo", "brevo", is_soft=lambda event: event.get("event") == "soft_bounce"),
+    "brevo": _esp("Brevo", "brevo", is_hard=lambda event: event.get("event") in ("hard_bounce", "invalid_email")),
     "mailersend": _esp(
         "MailerSend",
         "mailersend",
         takes_metadata=False,  # it has none
-        is_soft=lambda event: "soft" in str(event.get("type")),
+        is_hard=lambda event: event.get("type") == "activity.hard_bounced",
     ),
     "mailgun": _esp("Mailgun", "mailgun", takes_message_id=True),
-    "mailjet": _esp("Mailjet", "mailjet", is_soft=lambda event: not event.get("hard_bounce")),
+    "mailjet": _esp("Mailjet", "mailjet", is_hard=lambda event: bool(event.get("hard_bounce"))),
     "mailtrap": _esp("Mailtrap", "mailtrap"),
-    "postmark": _esp("Postmark", "postmark", is_soft=lambda event: event.get("Type") == "SoftBounce"),
-    "resend": _esp("Resend", "resend"),
-    "sendgrid": _esp("SendGrid", "sendgrid", is_soft=lambda event: event.get("type") == "blocked"),
-    "sparkpost": _esp(
-        "SparkPost", "sparkpost", is_soft=lambda event: str(event.get("bounce_class")) not in SPARKPOST_HARD
+    "postmark": _esp(
+        "Postmark", "postmark", is_hard=lambda event: event.get("Type") in ("HardBounce", "BadEmailAddress")
     ),
+    "resend": _esp("Resend", "resend", is_hard=lambda event: _is_hard_at_resend(event)),
+    "sendgrid": _esp("SendGrid", "sendgrid", is_hard=lambda event: event.get("type") == "bounce"),
+    "sparkpost": _esp("SparkPost", "sparkpost", is_hard=lambda event: _sparkpost_class(event) in SPARKPOST_HARD),
 }
+
+
+def _is_hard_at_resend(event: Mapping[str, Any]) -> bool:
+    bounce = event["data"]["bounce"]  # anymail has read it already
+    # Events from before there was a type say it in their message only.
+    return bool(bounce["type"] == "Permanent" if "type" in bounce else "hard bounce" in bounce["message"])
+
+
+def _sparkpost_class(event: Mapping[str, Any]) -> str:
+    [told] = event["msys"].values()
+    return str(told.get("bounce_class"))
 
 
 class EspEmail(EmailGateway):
@@ -144,6 +154,8 @@ class EspEmail(EmailGateway):
 
     def verify(self, delivery: Delivery) -> None:
         """By the provider's signature, where it has one and its secret is configured."""
+        if read_json(delivery.body) is None:
+            raise Malformed  # also what is nested so deeply that anymail's parsers would fall over it
         if self.code == "resend":  # anymail leaves this to a package that is not here
             secret = self._options.get("signing_secret")
             if secret and not is_signed_by_svix(delivery, secret):
@@ -191,8 +203,10 @@ class EspEmail(EmailGateway):
     def _suppression(self, event: AnymailTrackingEvent, raw: Mapping[str, Any]) -> Suppression | None:
         if event.event_type == EventType.COMPLAINED:
             return Suppression.COMPLAINT
-        is_hard = event.event_type == EventType.BOUNCED and event.reject_reason in HARD
-        return Suppression.BOUNCE if is_hard and not self.esp.is_soft(raw) else None
+        if event.event_type != EventType.BOUNCED:
+            return None
+        is_hard = self.esp.is_hard(raw) if self.esp.is_hard else event.reject_reason in HARD
+        return Suppression.BOUNCE if is_hard else None
 
 
 def text(value: Any, limit: int) -> str:
@@ -261,6 +275,8 @@ def judge_anymail(error: Exception) -> Exception:
             return EmailRefused(Refusal.TEXT, "unfit", type(error).__name__)
         case requests.RequestException() | OSError():
             return GatewayUnavailable() if _never_left(error) else OutcomeUnknown()
+        case LookupError() | TypeError() | AttributeError():
+            return OutcomeUnknown()  # a success that anymail cannot read
     return error
 
 

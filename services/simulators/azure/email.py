@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.simulators.azure.proof import require_proof
+from services.simulators.azure.proof import PREFIX, require_proof
 from services.simulators.config import Config
 from services.simulators.faults import Fault
 from services.simulators.ledger.callbacks import DueCallback, NewCallback
@@ -32,7 +32,6 @@ from services.simulators.provider import Signed, any_2xx
 from services.simulators.world import JSON, NotJSON, Refusal, World, parse_object, read_bytes, world_of
 
 CODE = "azure_email"
-PREFIX = "/azure"
 REPORT = "Microsoft.Communication.EmailDeliveryReportReceived"
 RESOURCE = "/subscriptions/demo/resourceGroups/demo/providers/Microsoft.Communication/communicationServices/faraja"
 FAULTS = {
@@ -66,7 +65,7 @@ async def send(request: Request) -> Response:
         version = request.query_params.get("api-version", "")
         answer = JSON({"id": operation, "status": "Running", "error": None}, status_code=202)
         answer.headers["Operation-Location"] = f"{location}?api-version={version}"
-        answer.headers["retry-after"] = "1"
+        answer.headers["retry-after"] = str(round(world.config.deliver_after))
         return answer
 
     def trouble(fault: Fault) -> Response:
@@ -91,7 +90,7 @@ async def show_operation(request: Request) -> Response:
     if found is None:
         raise refuse(404, "OperationNotFound", "There is no such operation.")
     if time.time() < found["ends_at"]:
-        return JSON({"id": operation, "status": "Running", "error": None}, headers={"retry-after": "1"})
+        return JSON({"id": operation, "status": "Running", "error": None})
     if "drop" in found["to"][0]:
         error = {"code": "EmailDropped", "message": "All recipients are suppressed."}
         return JSON({"id": operation, "status": "Failed", "error": error})

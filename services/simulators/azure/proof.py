@@ -13,6 +13,7 @@ from starlette.requests import Request
 from services.simulators.world import Refusal
 
 SIGNED_HEADERS = "x-ms-date;host;x-ms-content-sha256"
+PREFIX = "/azure"
 CLOCK_WINDOW = 300.0  # seconds; how many Azure allows is unconfirmed
 
 
@@ -30,11 +31,14 @@ def require_proof(request: Request, body: bytes, access_key: str) -> None:
         raise denied("x-ms-date is too far from now.")
     query = request.scope["query_string"].decode("ascii")
     target = request.scope["raw_path"].decode("ascii") + (f"?{query}" if query else "")
-    text = f"{request.method}\n{target}\n{date};{headers.get('host', '')};{digest}"
-    signature = b64encode(hmac.digest(b64decode(access_key), text.encode(), "sha256")).decode("ascii")
-    expected = f"HMAC-SHA256 SignedHeaders={SIGNED_HEADERS}&Signature={signature}"
-    if not hmac.compare_digest(headers.get("authorization", "").encode(), expected.encode()):
-        raise denied("The signature does not match.")
+    host, given = headers.get("host", ""), headers.get("authorization", "").encode()
+    # Azure's own client signs the endpoint without its scheme as the host. A real one has no path; ours has.
+    for signed_host in (host, host + PREFIX):
+        text = f"{request.method}\n{target}\n{date};{signed_host};{digest}"
+        signature = b64encode(hmac.digest(b64decode(access_key), text.encode(), "sha256")).decode("ascii")
+        if hmac.compare_digest(given, f"HMAC-SHA256 SignedHeaders={SIGNED_HEADERS}&Signature={signature}".encode()):
+            return
+    raise denied("The signature does not match.")
 
 
 def denied(why: str) -> Refusal:
