@@ -310,6 +310,10 @@ RIGHT = {
         body=lambda _: delivery_body(load("beem", "pushed_report_delivered")),
         values=lambda _: {"gateway": "beem", "token": TOKENS["beem"]},
     ),
+    ("EmailReportView", "POST"): Right(
+        body=lambda _: {"id": "1", "eventType": "x", "topic": "t", "eventTime": "", "data": {}},
+        values=lambda _: {"provider": "azure", "token": "demo-azure-email-callback-token"},
+    ),
     ("RootView", "GET"): Right(),
     ("LiveView", "GET"): Right(),
     ("ReadyView", "GET"): Right(),
