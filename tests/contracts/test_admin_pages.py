@@ -16,6 +16,7 @@ from apps.accounts.models import User
 from apps.accounts.services.accounts import create_operator
 from apps.accounts.services.codes import request_login_code
 from apps.messaging.models.messages import DeliveryReport, Message
+from apps.messaging.models.suppression import EmailSuppression
 from apps.messaging.services.messages import queue_message
 from apps.messaging.services.receipts import send_receipt
 from apps.payments.models.accounts import GatewayAccount
@@ -58,6 +59,7 @@ def rows(in_tenant) -> dict[type[Model], Any]:
     found += [make_invitation(in_tenant), make_api_key(in_tenant)[0], in_tenant.user.memberships.get()]
     found.append(request_login_code(phone="+255712345678", client="test"))
     found += [AuditEntry.objects.first()]
+    found.append(EmailSuppression.objects.create(address="a@example.com", reason="bounce", provider="email:azure"))
     make_linked_account(in_tenant)
     found.append(SocialAccount.objects.get())
     return {type(row): row for row in found}
