@@ -1,8 +1,9 @@
 from django.urls import path
 
-from apps.messaging.views import callbacks, notifications, people, templates
+from apps.messaging.views import callbacks, emails, notifications, people, templates
 
 urlpatterns = [
+    path("messaging/reports/email/<slug:provider>/<slug:token>/", emails.EmailReportView.as_view()),
     path("messaging/reports/<slug:gateway>/<slug:token>/", callbacks.DeliveryReportView.as_view()),
     path("messaging/templates/", templates.TemplateListView.as_view()),
     path("messaging/templates/<slug:key>/", templates.TemplateDetailView.as_view()),

@@ -493,6 +493,9 @@ SMS_GUARD_MIN_PERCENT = 20
 SMS_GUARD_PAUSE = timedelta(hours=24)
 # How long a notification stays in the app after it was read.
 NOTIFICATIONS_KEEP_READ_DAYS = env.int("NOTIFICATIONS_KEEP_READ_DAYS", default=90)
+# Who sends mail, and every account that there is (config/settings/email.py).
+EMAIL_PROVIDER = "files"
+EMAIL_PROVIDERS: dict[str, Any] = {}
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Faraja <no-reply@faraja.test>")
 
 # --- Logs -----------------------------------------------------------------------------------------------------------

@@ -79,6 +79,7 @@ class Action(models.TextChoices):
     BREAK_RESOLVED = "reconciliation.resolved", _("explained a difference with a payment gateway")
     TEMPLATE_PUBLISHED = "template.published", _("published the wording of a message")
     OPT_OUT_CHANGED = "opt_out.changed", _("noted that an address wants no messages, or wants them again")
+    SUPPRESSION_LIFTED = "suppression.lifted", _("let mail go to an address again that had bounced or complained")
     EVENTS_REPLAYED = "outbox.replayed", _("had dead events delivered again")
     ADMIN_SIGNED_IN = "admin.signed_in", _("signed in to the admin")
     AUDIT_PRUNED = "audit.pruned", _("removed old audit lines")

@@ -92,6 +92,14 @@ class NextSmsConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AzureEmailConfig:
+    """The settings of Azure's e-mail; docs/simulators.md says what each means."""
+
+    callback_url: str
+    access_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """What the simulators were told. All durations are in seconds."""
 
@@ -126,6 +134,7 @@ class Config:
     selcom: SelcomConfig
     twilio: TwilioConfig
     nextsms: NextSmsConfig
+    azure_email: AzureEmailConfig
     oauth_callbacks: tuple[str, ...]
     public_url: str
     customer: str
@@ -196,6 +205,13 @@ def read_config(environ: Mapping[str, str]) -> Config:
         selcom=_read_selcom(read),
         twilio=_read_twilio(read),
         nextsms=_read_nextsms(read),
+        azure_email=AzureEmailConfig(
+            callback_url=read.url(
+                "SIMULATOR_AZURE_EMAIL_CALLBACK_URL",
+                f"{CALLBACKS}/messaging/reports/email/azure/demo-azure-email-callback-token/",
+            ),
+            access_key=read.text("SIMULATOR_AZURE_EMAIL_ACCESS_KEY", "ZGVtby1henVyZS1hY2Nlc3Mta2V5"),
+        ),
         oauth_callbacks=read.texts(
             "SIMULATOR_OAUTH_CALLBACKS", f"{CALLBACKS}/auth/social,{LOCAL_CALLBACKS}/auth/social"
         ),

@@ -18,6 +18,7 @@ from apps.accounts.services.codes import request_login_code
 from apps.messaging.channels import Channel
 from apps.messaging.models.messages import DeliveryReport, Message
 from apps.messaging.models.people import MessagePreference, OptOut
+from apps.messaging.models.suppression import EmailSuppression
 from apps.messaging.services.consent import record_opt_out
 from apps.messaging.services.messages import queue_message
 from apps.messaging.services.receipts import send_receipt
@@ -69,6 +70,7 @@ def rows(in_tenant) -> dict[type[Model], Any]:
     found += [make_notification(in_tenant), OptOut.objects.get()]
     found += [publish_version(operator_id=in_tenant.user.pk, key="refund", language="en", forms=wording)]
     found += [MessagePreference.objects.create(user=in_tenant.user, kind="service", channel="sms", is_wanted=False)]
+    found.append(EmailSuppression.objects.create(address="a@example.com", reason="bounce", provider="email:azure"))
     make_linked_account(in_tenant)
     found.append(SocialAccount.objects.get())
     return {type(row): row for row in found}

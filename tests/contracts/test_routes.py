@@ -331,6 +331,10 @@ RIGHT = {
     ("NotificationDetailView", "GET"): Right(values=lambda member: row(member, "notification_id")),
     ("NotificationDetailView", "DELETE"): Right(values=lambda member: row(member, "notification_id")),
     ("NotificationReadView", "POST"): Right(values=lambda member: row(member, "notification_id")),
+    ("EmailReportView", "POST"): Right(
+        body=lambda _: {"id": "1", "eventType": "x", "topic": "t", "eventTime": "", "data": {}},
+        values=lambda _: {"provider": "azure", "token": "demo-azure-email-callback-token"},
+    ),
     ("RootView", "GET"): Right(),
     ("LiveView", "GET"): Right(),
     ("ReadyView", "GET"): Right(),

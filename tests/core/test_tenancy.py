@@ -57,6 +57,7 @@ MAY_OPEN_A_SCOPE = {
     "apps/payments/services/callbacks.py",
     "apps/payments/services/books.py",  # the books of every tenant, one after the other
     "apps/messaging/services/reports.py",
+    "apps/messaging/services/email_reports.py",
     "apps/accounts/services/codes.py",  # somebody signs in: the text is kept in the tenant that they joined first
     # What is kept about a person, in one after the other of their tenants.
     "apps/messaging/selectors/messages.py",
