@@ -205,11 +205,10 @@ def test_what_the_schema_allows_and_forbids_is_answered_as_it_says(
 
     Not `FUZZED.parametrize()`: its tests have one node id for all operations, and xdist runs one test of each id.
     """
-    share, asked = figure(quick=3, full=1), []
+    share, examples = figure(quick=3, full=1), figure(quick=8, full=25)
+    asked: list[str] = []
 
-    @settings(
-        max_examples=figure(quick=8, full=25), deadline=None, database=None, suppress_health_check=list(HealthCheck)
-    )
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
     def is_answered_as_it_says(case: schemathesis.Case) -> None:
         told = repr((case.path_parameters, case.query, case.headers, case.cookies, case.media_type, case.body))
         if asked and crc32(told.encode(errors="surrogatepass")) % share:
