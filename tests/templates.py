@@ -67,7 +67,7 @@ def _migrate(url: str) -> None:
 
 def postgresql_template() -> str | None:
     """The name of a migrated database on the server of DATABASE_URL, to copy from; None where nothing is shared."""
-    if _folder is None:
+    if _folder is None or "DATABASE_URL" not in os.environ:
         return None
     with _alone(_folder):
         known = _folder / _NAME
