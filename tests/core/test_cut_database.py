@@ -38,7 +38,7 @@ def test_a_thread_whose_connection_was_cut_fails_no_further_task():
     ready, cut = threading.Event(), threading.Event()
     thread = threading.Thread(target=work)
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(%s)", [mine[0]])
     cut.set()

@@ -445,7 +445,7 @@ def test_four_relays_never_claim_one_row_twice(monkeypatch):
     barrier = threading.Barrier(4)
 
     def claim_until_nothing_is_left() -> list[int]:
-        barrier.wait(timeout=10)
+        barrier.wait(timeout=60)
         mine: list[int] = []
         while claimed := claim(7):
             mine += [row_id for row_id, _ in claimed]

@@ -403,7 +403,7 @@ def test_four_threads_of_four_tenants_see_only_their_own():
 
     def work(member: Member) -> None:
         try:
-            barrier.wait(timeout=10)
+            barrier.wait(timeout=60)
             for _ in range(15):
                 shown = [row["id"] for row in member.client().get("/api/v1/payments/").json()["data"]["results"]]
                 if shown != [rows[member.tenant_id]]:
