@@ -18,7 +18,7 @@ from apps.payments.models.accounts import GatewayReference
 from apps.payments.models.payments import Attempt, Observation, Payment
 from apps.payments.references import new_reference
 from apps.payments.services.accounts import Account, choose_account
-from apps.payments.services.attempts import begin_submission, end_submission, request_of
+from apps.payments.services.attempts import begin_submission, end_submission, expiry_of, request_of
 from apps.payments.services.breaker import GatewayResting
 from apps.payments.services.inline import call_patiently
 from apps.payments.services.progress import advance_payment, lock_payment, observe_attempt
@@ -307,7 +307,8 @@ def _begin_attempt(
     advance_payment(payment, kind=kind, cause=f"attempt {attempt.number}", actor=actor)
     delay = None if attempt.method == Method.PUSH else WORKER_TAKES_OVER_AFTER
     publish("payment.started", {"attempt_id": str(attempt.pk)}, aggregate=aggregate_of(attempt), delay=delay)
-    publish("payment.expiring", {"payment_id": str(payment.pk), "attempt": attempt.number}, delay=lifetime)
+    told = {"payment_id": str(payment.pk), "attempt": attempt.number}
+    publish("payment.expiring", told, aggregate=expiry_of(attempt), delay=lifetime)
 
 
 @tenant_atomic

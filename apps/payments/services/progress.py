@@ -50,8 +50,7 @@ def lock_payment(payment_id: UUID) -> Payment:
 
 def lock_attempt(attempt_id: UUID) -> tuple[Payment, Attempt]:
     """The payment first, then the attempt: everybody locks in this order, or two of them would deadlock."""
-    payment_id = Attempt.objects.values_list("payment_id", flat=True).get(pk=attempt_id)
-    payment: Payment = Payment.objects.select_for_update().get(pk=payment_id)
+    payment: Payment = Payment.objects.select_for_update(of=("self",)).get(attempts=attempt_id)
     attempt: Attempt = Attempt.objects.select_for_update().get(pk=attempt_id)
     attempt.payment = payment
     return payment, attempt
@@ -162,8 +161,11 @@ def apply_cancel_wish(payment: Payment) -> bool:
 
 def advance_payment(
     payment: Payment, *, kind: str, cause: str, actor: str = "system", data: Mapping[str, Any] | None = None
-) -> None:
-    """Derive the payment's status and sums under its lock, write them with one line of history, tell who listens."""
+) -> dict[UUID, AttemptView]:
+    """Derive the payment's status and sums under its lock, write them with one line of history, tell who listens.
+
+    Returns what was derived of its attempts, by their ids.
+    """
     views = derive_attempts(payment)
     outcome = derive_payment(
         payment.money,
@@ -196,6 +198,7 @@ def advance_payment(
         told = {"payment_id": str(payment.pk), "anomalies": new_anomalies}
         publish("payment.anomaly", told, aggregate=f"payment:{payment.pk}")
     transaction.on_commit(partial(wake, waiting_topic(payment.pk)))
+    return {attempt.pk: view for attempt, view in views}
 
 
 def waiting_topic(payment_id: UUID) -> str:
