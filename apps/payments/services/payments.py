@@ -26,7 +26,7 @@ from apps.payments.services.references import remember_reference
 from core.exceptions import Conflict, NotFound, RuleViolated
 from core.money import AmountNotRepresentable, Money
 from core.outbox.publisher import hasten, publish
-from core.tenancy import tenant_atomic, tenant_transaction
+from core.tenancy import tenant_atomic
 from services.http import GatewayUnavailable
 from services.payments.base import (
     AmountOutOfRange,
@@ -156,8 +156,7 @@ def start_payment(
     )
     attempt = _plan_attempt(payment, account, number=1)
     try:
-        with tenant_transaction():
-            payment.save(force_insert=True)
+        payment.save(force_insert=True)
     except IntegrityError:
         if not client_reference:
             raise
@@ -304,7 +303,8 @@ def _begin_attempt(
 ) -> None:
     attempt.save(force_insert=True)
     remember_reference(account, attempt.reference, kind=GatewayReference.Kind.CHARGE, subject_id=attempt.pk)
-    advance_payment(payment, kind=kind, cause=f"attempt {attempt.number}", actor=actor)
+    first = attempt if attempt.number == 1 else None
+    advance_payment(payment, kind=kind, cause=f"attempt {attempt.number}", actor=actor, begins_with=first)
     delay = None if attempt.method == Method.PUSH else WORKER_TAKES_OVER_AFTER
     publish("payment.started", {"attempt_id": str(attempt.pk)}, aggregate=aggregate_of(attempt), delay=delay)
     told = {"payment_id": str(payment.pk), "attempt": attempt.number}

@@ -108,6 +108,11 @@ def view_of(attempt: Attempt) -> AttemptView:
     )
 
 
+def view_of_new(attempt: Attempt) -> AttemptView:
+    """The same of one of which nothing can have been observed yet."""
+    return derive_attempt(AttemptStatus(attempt.own_mark), (), number=attempt.number)
+
+
 def _seen(attempt: Attempt) -> list[Seen]:
     return [
         Seen(
@@ -160,20 +165,29 @@ def apply_cancel_wish(payment: Payment) -> bool:
 
 
 def advance_payment(
-    payment: Payment, *, kind: str, cause: str, actor: str = "system", data: Mapping[str, Any] | None = None
+    payment: Payment,
+    *,
+    kind: str,
+    cause: str,
+    actor: str = "system",
+    data: Mapping[str, Any] | None = None,
+    begins_with: Attempt | None = None,
 ) -> dict[UUID, AttemptView]:
     """Derive the payment's status and sums under its lock, write them with one line of history, tell who listens.
 
-    Returns what was derived of its attempts, by their ids.
+    `begins_with`: the attempt with which the payment has just begun, so that there is nothing else to be read. Returns
+    what was derived of the attempts, by their ids.
     """
-    views = derive_attempts(payment)
+    views = derive_attempts(payment) if begins_with is None else [(begins_with, view_of_new(begins_with))]
     outcome = derive_payment(
         payment.money,
         [view for _attempt, view in views],
         is_cancel_asked=payment.cancel_asked_at is not None,
         decision=payment.review_decision,
     )
-    anomalies = outcome.anomalies | balance_books(payment, views)
+    anomalies = outcome.anomalies
+    if begins_with is None:
+        anomalies |= balance_books(payment, views)
     before, after = PaymentStatus(payment.status), outcome.status
     if before is not after and after not in ALLOWED[before]:
         logger.error("illegal transition", extra={"payment_id": str(payment.pk), "from": before, "to": after})
