@@ -32,10 +32,10 @@ class Channel(redis.Channel):
         message does; a client holds nothing but its pool, which `close` replaces.
         """
         if asynchronous:
-            return super()._create_client(asynchronous=True)
+            return super()._create_client(asynchronous=True)  # type: ignore[misc]
         client = self._plain_client
         if client is None or client.connection_pool is not self.pool:
-            client = self._plain_client = super()._create_client()
+            client = self._plain_client = super()._create_client()  # type: ignore[misc]
         return client
 
 

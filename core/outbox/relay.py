@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
@@ -84,7 +85,7 @@ def claim(limit: int = BATCH) -> list[tuple[int, uuid.UUID]]:
     until = now + timedelta(seconds=settings.OUTBOX_LEASE_SECONDS)
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            values = {"now": now, "token": token, "until": until, "limit": limit, "most": MAX_LEASED}
+            values: dict[str, Any] = {"now": now, "token": token, "until": until, "limit": limit, "most": MAX_LEASED}
             cursor.execute(_CLAIM, values)
             ids = sorted(row[0] for row in cursor.fetchall())
     else:
@@ -148,7 +149,7 @@ def deliver(row_id: int, token: uuid.UUID) -> None:
 
 
 def _begin(row_id: int, token: uuid.UUID) -> OutboxEvent | None:
-    """Begin an attempt, with a fresh lease, because the message may have waited in the broker; None when it is too late.
+    """Begin an attempt, with a fresh lease, since the message may have waited in the broker; None when it is too late.
 
     The attempt counts from here and not from the claim: messages that a broker lost are nobody's failure.
     """
@@ -225,5 +226,6 @@ def run(hand_over: Callable[[int, uuid.UUID], None], stop: threading.Event) -> N
             logger.exception("relay stumbled")
             stop.wait(settings.OUTBOX_POLL_SECONDS)
         else:
-            if not claimed:
+            # Whatever was published since has rung: where the bell is heard, only a full batch may have left something.
+            if not claimed or (listener.is_listening and len(claimed) < BATCH):
                 listener.wait(settings.OUTBOX_POLL_SECONDS)
