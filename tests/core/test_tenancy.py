@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.db import ProgrammingError, connection, connections, models, transaction
+from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from apps.payments.models.payments import Attempt, Payment
@@ -19,6 +20,7 @@ from core.tenancy import (
     TenantModel,
     current_tenant_id,
     find_current_tenant_id,
+    joined_transaction,
     tenant_scope,
     tenant_transaction,
 )
@@ -360,6 +362,41 @@ def test_an_inner_transaction_of_another_tenant_gives_the_setting_back(two_rooms
             raise ZeroDivisionError
         assert scope_of_connection() == str(first.tenant_id)
         assert Payment.objects.count() == 1
+
+
+@pytest.mark.postgresql
+def test_a_transaction_within_one_of_the_same_tenant_tells_the_database_nothing_new(two_rooms):
+    first, second = two_rooms
+
+    with tenant_scope(first.tenant_id), tenant_transaction():
+        with CaptureQueriesContext(connection) as asked, tenant_transaction():
+            pass
+        with CaptureQueriesContext(connection) as joined, joined_transaction():
+            pass
+        with tenant_scope(second.tenant_id), joined_transaction():
+            assert scope_of_connection() == str(second.tenant_id)
+        with pytest.raises(ZeroDivisionError), tenant_scope(second.tenant_id), tenant_transaction():
+            raise ZeroDivisionError
+        with tenant_transaction():
+            assert scope_of_connection() == str(first.tenant_id)
+        with transaction.atomic(), tenant_scope(second.tenant_id), joined_transaction():
+            assert Payment.objects.count() == 1
+
+    assert not [each["sql"] for each in asked if "set_config" in each["sql"]]
+    assert not joined.captured_queries
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_what_was_told_in_one_transaction_is_told_again_in_the_next():
+    member = make_member()
+    make_payment(member)
+
+    for _ in range(2):
+        with transaction.atomic(), tenant_scope(member.tenant_id), joined_transaction():
+            assert Payment.objects.count() == 1
+        with tenant_scope(member.tenant_id), joined_transaction():
+            assert Payment.objects.count() == 1
 
 
 @pytest.mark.postgresql
