@@ -304,6 +304,7 @@ SPECTACULAR_SETTINGS = {
         "PaymentMethodEnum": "apps.payments.methods.METHODS",
         "SignInMethodEnum": "apps.accounts.methods.Method",
         "TransferStatusEnum": "apps.payments.transfers.ShownStatus",
+        "MessageKindEnum": "apps.messaging.kinds.MessageKind",
         "LedgerKindEnum": "apps.payments.models.ledger.LedgerLine.Kind",
         "InvitationStatusEnum": "apps.tenants.models.InvitationStatus",
         "AuditActionEnum": "core.audit.actions.TENANT_ACTIONS",

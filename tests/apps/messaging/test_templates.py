@@ -416,7 +416,7 @@ def test_the_list_of_templates_costs_the_same_however_many_versions_there_are(me
     for number in range(4):
         publish(operator, f"{number} {{amount}} {{reference}}", LANGUAGES[number % 2])
 
-    assert queries() == none <= 5
+    assert queries() == none <= 6
 
 
 # --- The admin -------------------------------------------------------------------------------------------------------
