@@ -16,8 +16,8 @@ MIN_KEY_LENGTH = 32
 MIN_DISTINCT_CHARACTERS = 10
 _WEAK = "missing or weak; set it to the output of: openssl rand -base64 48"
 MIN_CALLBACK_TOKEN_LENGTH = 22  # 128 bits in URL-safe base64
-# The second as keys of webhooks are written: base64 of faraja-demo-.
-DEMO_BEGINNINGS = ("demo-", "whsec_ZmFyYWphLWRlbW8t")
+# The second as keys of webhooks are written: base64 of faraja-demo-. The third is base64 of demo-azure-.
+DEMO_BEGINNINGS = ("demo-", "whsec_ZmFyYWphLWRlbW8t", "ZGVtby1henVyZS1")
 APP_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 BROWSER_SCHEMES = frozenset(
     {"http", "https", "javascript", "data", "vbscript", "file", "blob", "about", "ftp", "ws", "wss"}

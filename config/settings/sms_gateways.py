@@ -14,7 +14,7 @@ def sms_gateways(simulators_url: str | None = None) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if read.has_account("BEEM_API_KEY"):
         found["beem"] = _beem(read)
-    if read.has_account("AZURE_SMS_ACCESS_KEY"):
+    if read.has_account("AZURE_SENDER"):
         found["azure"] = _azure(read)
     # Nothing here plays Amazon, so there is an account only where somebody has one.
     if read.optional("SNS_REGION"):
@@ -45,12 +45,13 @@ def _azure(read: Reader) -> dict[str, Any]:
         "BACKEND": "services.sms.providers.azure.AzureGateway",
         "OPTIONS": {
             # The resource's own address, https://<name>.<region>.communication.azure.com, so there is no default.
-            "endpoint": read.required("AZURE_SMS_ENDPOINT", f"{read.simulators_url}/azure"),
-            "access_key": read.required("AZURE_SMS_ACCESS_KEY", "ZGVtby1henVyZS1hY2Nlc3Mta2V5"),
-            "sender": read.required("AZURE_SMS_SENDER", "FARAJA"),
-            "resource": read.optional("AZURE_SMS_RESOURCE", "faraja"),
+            "endpoint_url": read.required("AZURE_ENDPOINT_URL", f"{read.simulators_url}/azure"),
+            "access_key": read.required("AZURE_ACCESS_KEY", "ZGVtby1henVyZS1hY2Nlc3Mta2V5"),
+            "sender": read.required("AZURE_SENDER", "FARAJA"),
+            "resource": read.optional("AZURE_RESOURCE", "faraja"),
         },
-        "CALLBACK_TOKEN": read.required("AZURE_SMS_CALLBACK_TOKEN", "demo-azure-callback-token"),
+        "OPTIONAL": ("resource",),
+        "CALLBACK_TOKEN": read.required("AZURE_CALLBACK_TOKEN", "demo-azure-callback-token"),
     }
 
 
@@ -68,5 +69,6 @@ def _sns(read: Reader) -> dict[str, Any]:
             "is_carrier_enough": env.bool("SNS_CARRIER_IS_ENOUGH", default=False),
             **({"topics": topics} if topics else {}),
         },
+        "OPTIONAL": ("access_key", "secret_key", "sender", "max_price"),
         "CALLBACK_TOKEN": str(env.str("SNS_CALLBACK_TOKEN")),
     }

@@ -23,6 +23,7 @@ from services.simulators import (
     hosted,
     oauth,
 )
+from services.simulators.azure.texts import AZURE
 from services.simulators.beem import BEEM
 from services.simulators.beem_payments.provider import BEEM_PAY
 from services.simulators.callbacks import CallbackSender, Target
@@ -42,7 +43,7 @@ from services.simulators.world import JSON, Refusal, World
 # Everything the core knows about a payment provider; a new one is added here.
 PROVIDERS: tuple[PaymentProvider, ...] = (CLICKPESA, SELCOM, BEEM_PAY, POLAR)
 # The same for a provider of SMS.
-SMS_PROVIDERS: tuple[SmsProvider, ...] = (BEEM,)
+SMS_PROVIDERS: tuple[SmsProvider, ...] = (BEEM, AZURE)
 EVERYONE: tuple[PaymentProvider | SmsProvider, ...] = (*PROVIDERS, *SMS_PROVIDERS)
 
 

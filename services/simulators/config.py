@@ -55,6 +55,17 @@ class BeemPayConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AzureConfig:
+    """Azure's settings; docs/simulators.md says what each means."""
+
+    callback_url: str
+    access_key: str
+    senders: tuple[str, ...]
+    resource: str
+    schema: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """What the simulators were told. All durations are in seconds."""
 
@@ -86,6 +97,7 @@ class Config:
     beem_fail_with_200: bool
     beem_pay: BeemPayConfig
     selcom: SelcomConfig
+    azure: AzureConfig
     oauth_callbacks: tuple[str, ...]
     public_url: str
     customer: str
@@ -153,6 +165,7 @@ def read_config(environ: Mapping[str, str]) -> Config:
         beem_fail_with_200=read.switch("SIMULATOR_BEEM_FAIL_WITH_200", False),
         beem_pay=_read_beem_pay(read),
         selcom=_read_selcom(read),
+        azure=_read_azure(read),
         oauth_callbacks=read.texts(
             "SIMULATOR_OAUTH_CALLBACKS", f"{CALLBACKS}/auth/social,{LOCAL_CALLBACKS}/auth/social"
         ),
@@ -193,6 +206,18 @@ def _read_selcom(read: _Reader) -> SelcomConfig:
         pays_out_at_once=read.switch("SIMULATOR_SELCOM_PAYOUT_AT_ONCE", False),
         signs_webhooks=read.switch("SIMULATOR_SELCOM_WEBHOOK_SIGNED", True),
         webhook_tries=max(1, read.count("SIMULATOR_SELCOM_WEBHOOK_TRIES", 1)),
+    )
+
+
+def _read_azure(read: _Reader) -> AzureConfig:
+    return AzureConfig(
+        callback_url=read.url(
+            "SIMULATOR_AZURE_CALLBACK_URL", f"{CALLBACKS}/messaging/reports/azure/demo-azure-callback-token/"
+        ),
+        access_key=read.key("SIMULATOR_AZURE_ACCESS_KEY", "ZGVtby1henVyZS1hY2Nlc3Mta2V5"),
+        senders=read.texts("SIMULATOR_AZURE_SENDERS", "FARAJA,INFO"),
+        resource=read.text("SIMULATOR_AZURE_RESOURCE", "faraja"),
+        schema=read.choice("SIMULATOR_AZURE_SCHEMA", ("grid", "cloud")),
     )
 
 
@@ -282,6 +307,17 @@ class _Reader:
             key = b""
         if not value or (is_key and not key):
             raise BadSetting(f"{name} must be whsec_ and a key in base64, unless the older signatures are used.")
+        return value
+
+    def key(self, name: str, default: str) -> str:
+        """A key in base64."""
+        value = self.text(name, default)
+        try:
+            key = base64.b64decode(value, validate=True)
+        except (binascii.Error, ValueError):
+            key = b""
+        if not key:
+            raise BadSetting(f"{name} must be a key in base64.")
         return value
 
     def switch(self, name: str, default: bool) -> bool:

@@ -69,18 +69,18 @@ class AzureGateway(SmsGateway):
     capabilities = frozenset({SmsCapability.REPORTS, SmsCapability.INBOUND, SmsCapability.IDEMPOTENT_SEND})
 
     def __init__(
-        self, *, endpoint: str, access_key: str, sender: str, resource: str = "", read_timeout: float = 15.0
+        self, *, endpoint_url: str, access_key: str, sender: str, resource: str = "", read_timeout: float = 15.0
     ) -> None:
         """Raise `ImproperlyConfigured` for anything that cannot be.
 
-        `endpoint`: https://<name>.<region>.communication.azure.com. `sender`: a number of the resource's (E.164), a
+        `endpoint_url`: https://<name>.<region>.communication.azure.com. `sender`: a number of the resource's (E.164), a
         short code or a sender name. `resource`: the last part of the resource's path in Azure, to which events must
         belong; empty: any.
         """
         self._sender = required(self.code, "sender", sender)
-        self._signer = AcsSigner(endpoint, required(self.code, "access_key", access_key))
+        self._signer = AcsSigner(endpoint_url, required(self.code, "access_key", access_key))
         self._resource = resource
-        self._http = HttpClient(required(self.code, "endpoint", endpoint), read_timeout=read_timeout)
+        self._http = HttpClient(required(self.code, "endpoint_url", endpoint_url), read_timeout=read_timeout)
 
     def send(self, request: SmsRequest) -> SmsResult:
         """Hand over one text. Azure takes a text with the same key and first time only once."""
@@ -168,6 +168,7 @@ def _result(taken: Mapping[str, Any]) -> SmsResult:
 
 def _refuse(status: int, code: str, detail: str) -> NoReturn:
     """A 4xx, of the call or of the recipient."""
+    code = code or str(status)
     if status in (401, 403):
         raise SmsRefused(Refusal.ACCOUNT, code, detail)
     if status == 404:
