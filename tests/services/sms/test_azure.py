@@ -27,19 +27,13 @@ from services.sms.base import Refusal, SmsCallbackRejected, SmsNews, SmsRefused,
 from services.sms.providers.azure import FAILURES, AzureGateway
 from tests.services import wire
 from tests.services.simulators.conftest import wait_for
-from tests.services.sms.stage import Stage, played, staged
+from tests.services.sms.stage import Stage, played
 
 CASE = wire.load("azure", "case")
 OPTIONS: dict[str, Any] = CASE["options"]
 REQUEST = SmsRequest(**CASE["request"], first_sent=datetime(2026, 11, 20, 11, 21, 42, tzinfo=UTC))
 REPORT: dict[str, Any] = wire.load("azure", "pushed_report_delivered")["json"][0]
 INBOUND: dict[str, Any] = wire.load("azure", "pushed_inbound")["json"][0]
-
-
-@pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    with staged() as running:
-        yield running
 
 
 @pytest.fixture
