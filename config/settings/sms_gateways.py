@@ -14,6 +14,8 @@ def sms_gateways(simulators_url: str | None = None) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if read.has_account("BEEM_API_KEY"):
         found["beem"] = _beem(read)
+    if read.has_account("AFRICASTALKING_API_KEY"):
+        found["africastalking"] = _africastalking(read)
     if read.has_account("AZURE_SENDER"):
         found["azure"] = _azure(read)
     # Nothing here plays Amazon, so there is an account only where somebody has one.
@@ -37,6 +39,22 @@ def _beem(read: Reader) -> dict[str, Any]:
             "sender": read.required("BEEM_SENDER", "FARAJA"),
         },
         "CALLBACK_TOKEN": read.required("BEEM_CALLBACK_TOKEN", "demo-beem-callback-token"),
+    }
+
+
+def _africastalking(read: Reader) -> dict[str, Any]:
+    return {
+        "BACKEND": "services.sms.providers.africastalking.AfricasTalkingGateway",
+        "OPTIONS": {
+            "base_url": read.url(
+                "AFRICASTALKING_BASE_URL", live="https://api.africastalking.com", local="/africastalking"
+            ),
+            "username": read.required("AFRICASTALKING_USERNAME", "sandbox"),
+            "api_key": read.required("AFRICASTALKING_API_KEY", "demo-africastalking-key"),
+            "sender": read.optional("AFRICASTALKING_SENDER", "FARAJA"),
+        },
+        "OPTIONAL": ("sender",),
+        "CALLBACK_TOKEN": read.required("AFRICASTALKING_CALLBACK_TOKEN", "demo-africastalking-callback-token"),
     }
 
 

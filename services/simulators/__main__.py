@@ -86,7 +86,7 @@ async def serve(app: Starlette, *, host: str, port: int) -> None:
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt instead
             loop.add_signal_handler(signal_number, stop.set)
-    names = "ClickPesa, Selcom, Beem, Polar, sign-in providers"
+    names = "ClickPesa, Selcom, Beem, Polar, Africa's Talking, sign-in providers"
     logger.info("simulators: %s and /simulator/ on http://%s:%s", names, host, port)
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)

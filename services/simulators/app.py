@@ -23,6 +23,7 @@ from services.simulators import (
     hosted,
     oauth,
 )
+from services.simulators.africastalking import AFRICASTALKING
 from services.simulators.azure.texts import AZURE
 from services.simulators.beem import BEEM
 from services.simulators.beem_payments.provider import BEEM_PAY
@@ -43,7 +44,7 @@ from services.simulators.world import JSON, Refusal, World
 # Everything the core knows about a payment provider; a new one is added here.
 PROVIDERS: tuple[PaymentProvider, ...] = (CLICKPESA, SELCOM, BEEM_PAY, POLAR)
 # The same for a provider of SMS.
-SMS_PROVIDERS: tuple[SmsProvider, ...] = (BEEM, AZURE)
+SMS_PROVIDERS: tuple[SmsProvider, ...] = (BEEM, AFRICASTALKING, AZURE)
 EVERYONE: tuple[PaymentProvider | SmsProvider, ...] = (*PROVIDERS, *SMS_PROVIDERS)
 
 

@@ -55,6 +55,17 @@ class BeemPayConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AfricasTalkingConfig:
+    """The settings of Africa's Talking; docs/simulators.md says what each means."""
+
+    callback_url: str
+    username: str
+    api_key: str
+    senders: tuple[str, ...]
+    balance: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AzureConfig:
     """Azure's settings; docs/simulators.md says what each means."""
 
@@ -95,6 +106,7 @@ class Config:
     deliver_after: float
     beem_delay: float
     beem_fail_with_200: bool
+    africastalking: AfricasTalkingConfig
     beem_pay: BeemPayConfig
     selcom: SelcomConfig
     azure: AzureConfig
@@ -163,6 +175,7 @@ def read_config(environ: Mapping[str, str]) -> Config:
         deliver_after=read.seconds("SIMULATOR_DELIVER_AFTER", 1.0),
         beem_delay=read.seconds("SIMULATOR_BEEM_DELAY", 0.0),
         beem_fail_with_200=read.switch("SIMULATOR_BEEM_FAIL_WITH_200", False),
+        africastalking=_read_africastalking(read),
         beem_pay=_read_beem_pay(read),
         selcom=_read_selcom(read),
         azure=_read_azure(read),
@@ -206,6 +219,19 @@ def _read_selcom(read: _Reader) -> SelcomConfig:
         pays_out_at_once=read.switch("SIMULATOR_SELCOM_PAYOUT_AT_ONCE", False),
         signs_webhooks=read.switch("SIMULATOR_SELCOM_WEBHOOK_SIGNED", True),
         webhook_tries=max(1, read.count("SIMULATOR_SELCOM_WEBHOOK_TRIES", 1)),
+    )
+
+
+def _read_africastalking(read: _Reader) -> AfricasTalkingConfig:
+    return AfricasTalkingConfig(
+        callback_url=read.url(
+            "SIMULATOR_AFRICASTALKING_CALLBACK_URL",
+            f"{CALLBACKS}/messaging/reports/africastalking/demo-africastalking-callback-token/",
+        ),
+        username=read.text("SIMULATOR_AFRICASTALKING_USERNAME", "sandbox"),
+        api_key=read.text("SIMULATOR_AFRICASTALKING_API_KEY", "demo-africastalking-key"),
+        senders=read.texts("SIMULATOR_AFRICASTALKING_SENDERS", "FARAJA,INFO"),
+        balance=read.count("SIMULATOR_AFRICASTALKING_BALANCE", 10_000),
     )
 
 

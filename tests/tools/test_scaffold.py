@@ -1,4 +1,4 @@
-"""`manage.py scaffold gateway NAME`: what it makes is clean and passes what every gateway must."""
+"""`manage.py scaffold KIND NAME`: what it makes is clean and passes what every gateway must."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ TEMPLATES = ROOT / "tools" / "scaffold"
 BIN = Path(sysconfig.get_path("scripts"))
 # As short and as long as names are: lines break elsewhere.
 SHORT, LONG = "zuri", "kilimanjaro_mobile_money_tz_ke"
+SHORT_SMS, LONG_SMS = "haraka", "kilimanjaro_bulk_messages_tzke"
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -64,12 +65,14 @@ def run(copy: Path) -> Run:
 
 @pytest.fixture(scope="module")
 def made(run: Run, copy: Path) -> str:
-    """What the command said when it made a gateway with a short name; one with a long name is there too."""
-    done = run(sys.executable, "manage.py", "scaffold", "gateway", SHORT)
+    """What the command said when it made gateways with short names; some with long names are there too."""
+    done, told = run(sys.executable, "manage.py", "scaffold", "gateway", SHORT), StringIO()
     assert done.returncode == 0, done.stderr
     with override_settings(BASE_DIR=copy):
         call_command("scaffold", "gateway", LONG, stdout=StringIO())
-    return done.stdout
+        call_command("scaffold", "sms-gateway", SHORT_SMS, stdout=told)
+        call_command("scaffold", "sms-gateway", LONG_SMS, stdout=StringIO())
+    return done.stdout + told.getvalue()
 
 
 def test_a_dry_run_lists_the_files_and_writes_none(copy):
@@ -94,21 +97,23 @@ def test_what_it_makes_is_in_the_house_style(run, made):
 def test_what_it_makes_passes_what_every_gateway_must(run, made):
     """The conformance suite, its simulator over HTTP, its own tests, and whatever compares lists."""
     own = [f"tests/services/payments/test_{name}.py" for name in ("contract", "against_simulators", "registry", SHORT)]
+    own += [f"tests/services/sms/test_{name}.py" for name in ("contract", "against_simulators", "registry", SHORT_SMS)]
     lists = ["tests/contracts/test_env_example.py", "tests/services/simulators/test_control.py"]
     lists += ["tests/tools/test_gateway_table.py"]
-    chosen = f"{SHORT} or on_the_page or every_variable or no_variable"
+    chosen = f"{SHORT} or {SHORT_SMS} or on_the_page or every_variable or no_variable"
 
     done = run(sys.executable, "-m", "pytest", "-q", "-n", "0", *own, *lists, "-k", chosen)
 
     assert done.returncode == 0, done.stdout[-4000:]
     passed = re.search(r"(\d+) passed", done.stdout)
     assert passed is not None
-    assert int(passed[1]) > 80
+    assert int(passed[1]) > 150
 
 
 def test_it_says_what_is_left_to_do(made):
     assert "tests/providers/zuri/" in made
     assert "services/simulators/zuri/" in made
+    assert "tests/services/sms/cases/haraka.py" in made
 
 
 def test_what_is_there_is_never_made_again(made, copy):
@@ -145,6 +150,23 @@ def test_what_is_there_is_never_made_again(made, copy):
 def test_a_name_that_cannot_be_used_is_refused(name, why):
     with pytest.raises(CannotScaffold, match=why):
         plan(TEMPLATES / "gateway", name, ROOT)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("beem", "exists"),
+        ("africastalking", "exists"),
+        ("contract", "exists"),
+        ("texts", "means something else"),
+        ("clickpesa", "exists"),
+        ("selcom", "exists"),
+        ("google", "confused with"),
+    ],
+)
+def test_a_name_of_an_sms_gateway_that_cannot_be_used_is_refused(name, why):
+    with pytest.raises(CannotScaffold, match=why):
+        plan(TEMPLATES / "sms-gateway", name, ROOT)
 
 
 def test_a_tree_in_which_a_place_is_missing_is_told_by_name(tmp_path):

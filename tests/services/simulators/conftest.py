@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
 import orjson
@@ -84,6 +85,12 @@ class Receiver:
         return [body for body in found if body.get("request_id") == str(request_id)]
 
 
+def fields_of(raw: bytes) -> dict[str, Any]:
+    """What a callback says, in JSON or in a form."""
+    body = orjson.loads(raw) if raw.startswith(b"{") else dict(parse_qsl(raw.decode(), keep_blank_values=True))
+    return dict(body)
+
+
 @pytest.fixture(scope="session")
 def receiving() -> Iterator[Receiver]:
     port = free_port()
@@ -94,7 +101,7 @@ def receiving() -> Iterator[Receiver]:
             raw = self.rfile.read(int(self.headers["Content-Length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
             receiver.callbacks.append(
-                Received(path=self.path, body=orjson.loads(raw), at=time.time(), raw=raw, headers=headers)
+                Received(path=self.path, body=fields_of(raw), at=time.time(), raw=raw, headers=headers)
             )
             time.sleep(receiver.delay)
             self.send_response(receiver.answers.pop(0) if receiver.answers else 200)
@@ -203,6 +210,7 @@ def shared_simulator(receiving: Receiver, mail_dir: Path) -> Iterator[Simulator]
         "SIMULATOR_CLICKPESA_CALLBACK_URL": f"{receiving.url}/clickpesa",
         "SIMULATOR_BEEM_CALLBACK_URL": f"{receiving.url}/beem",
         "SIMULATOR_BEEM_PAY_CALLBACK_URL": f"{receiving.url}/beem_pay",
+        "SIMULATOR_AFRICASTALKING_CALLBACK_URL": f"{receiving.url}/africastalking",
         "SIMULATOR_MAIL_DIR": str(mail_dir),
     }
     with running(environ) as simulator:

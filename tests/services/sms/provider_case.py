@@ -127,11 +127,15 @@ class SmsCase:
         found: dict[str, Any] = wire.load(self.code, name)
         return found
 
-    def gateway(self, recording: str = "", *, times: int = 1) -> SmsGateway:
+    def gateway(self, recording: str = "") -> SmsGateway:
         """The gateway; with a `recording`, every exchange in it must happen. Without, nobody is listening."""
         if not recording:
             return self.gateway_at(wire.refused_url())
-        server, _player = self._stack.enter_context(wire.playing(*wire.exchanges(self.code, recording) * times))
+        return self.gateway_playing(*wire.exchanges(self.code, recording))
+
+    def gateway_playing(self, *exchanges: dict[str, Any]) -> SmsGateway:
+        """The gateway at a server that plays these exchanges."""
+        server, _player = self._stack.enter_context(wire.playing(*exchanges))
         return self.gateway_at(server)
 
     def gateway_at(self, server: str) -> SmsGateway:
