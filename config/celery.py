@@ -28,6 +28,7 @@ app.conf.beat_schedule = {
         "task": "core.throttling.tasks.purge_rate_buckets_task",
         "schedule": crontab(minute="37"),
     },
+    "purge-inbox": {"task": "apps.payments.tasks.purge_inbox_task", "schedule": crontab(hour="3", minute="47")},
     "reconcile": {"task": "apps.payments.tasks.reconcile_task", "schedule": crontab(minute="12")},
     "purge-sessions": {"task": "apps.accounts.tasks.purge_sessions_task", "schedule": crontab(hour="3", minute="27")},
 }

@@ -12,7 +12,7 @@ from apps.accounts.selectors import (
 from apps.accounts.services.deletion import redact_person
 from apps.messaging.selectors import export_messages
 from apps.messaging.services.deletion import erase_messages
-from apps.payments.selectors.payments import export_payments
+from apps.payments.selectors.personal import export_payments, export_payouts, export_refunds
 from apps.tenants.selectors.exports import export_api_keys, export_invitations, export_memberships
 from apps.tenants.services.deletion import erase_from_tenants
 from core.personal_data import PersonalData
@@ -28,6 +28,8 @@ PERSONAL_DATA = PersonalData(
         "invitations": export_invitations,
         "api_keys": export_api_keys,
         "payments": export_payments,
+        "refunds": export_refunds,
+        "payouts": export_payouts,
         "messages": export_messages,
     },
     # Payments are the books of the tenant and stay: see docs/people.md. Memberships end after what is found through

@@ -84,6 +84,8 @@ class MoneyInput(InputSerializer):
 class MoneyField(serializers.Field[Money, Any, dict[str, Any], Any]):
     """Prints a `Money`: `{"amount": 500000, "currency": "TZS", "display": "TZS 5,000"}`."""
 
+    is_pure = True  # see core.output
+
     def __init__(self, **kwargs: Any) -> None:
         kwargs["read_only"] = True
         super().__init__(**kwargs)

@@ -17,6 +17,7 @@ from django.utils import timezone
 from apps.accounts.models import AuthSession, EmailLink, User, VerificationCode
 from apps.tenants.selectors.members import role_subquery
 from core.client_address import client_key
+from core.compiled import Slot, compiled
 from core.personal_data import Subject
 
 Claimants = tuple[User | None, User | None]
@@ -51,13 +52,14 @@ class Principal:
 
 def find_principal(*, session_id: UUID) -> Principal | None:
     """Session, person, tenant and role in one query, or None. Whether they may pass is the caller's question."""
-    session = (
-        AuthSession.objects.select_related("user", "tenant")
-        .annotate(role=role_subquery(user_id="user_id", tenant_id="tenant_id"))
-        .filter(pk=session_id)
-        .first()
-    )
-    return None if session is None else Principal(session, session.role)
+    session = _session_with_role.first(session_id=session_id)
+    return None if session is None else Principal(session, session.role)  # type: ignore[attr-defined]
+
+
+@compiled
+def _session_with_role(session_id: Slot) -> QuerySet[AuthSession]:
+    role = role_subquery(user_id="user_id", tenant_id="tenant_id")
+    return AuthSession.objects.select_related("user", "tenant").annotate(role=role).filter(pk=session_id)
 
 
 def list_live_sessions(*, user_id: UUID) -> QuerySet[AuthSession]:

@@ -12,7 +12,7 @@ from uuid import UUID
 from celery import shared_task
 
 from apps.payments.services.attempts import poll_attempt, submit_attempt
-from apps.payments.services.callbacks import process_callback
+from apps.payments.services.callbacks import process_callback, purge_inbox
 from apps.payments.services.cancellations import withdraw_attempt
 from apps.payments.services.payments import expire_payment
 from apps.payments.services.payouts import poll_payout, submit_payout
@@ -76,3 +76,9 @@ def reconcile_task() -> None:
     plan_reconciliation()
     plan_rechecks()
     explain_by_later_news()
+
+
+@shared_task
+def purge_inbox_task() -> None:
+    """Once a day, by beat."""
+    purge_inbox()

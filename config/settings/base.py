@@ -84,6 +84,8 @@ TEMPLATES = [
 
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
+# Whether hot queries are prepared at the server. Not behind PgBouncer before 1.21 in transaction mode.
+DATABASE_PREPARES = env.bool("DATABASE_PREPARES", default=True)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounts.User"
 APPEND_SLASH = False  # a redirect would drop the body of a POST; an unknown path is a 404 in the envelope
@@ -167,6 +169,8 @@ PERSONAL_DATA = "config.personal_data.PERSONAL_DATA"
 OUTBOX_LEASE_SECONDS = env.int("OUTBOX_LEASE_SECONDS", default=120)
 OUTBOX_POLL_SECONDS = 1.0
 OUTBOX_KEEP_DONE_DAYS = 30
+# Callbacks of payment gateways as they came, with the phone numbers in them, once they are processed.
+INBOX_KEEP_DAYS = 90
 
 IDEMPOTENCY_KEEP_HOURS = 72
 

@@ -128,7 +128,10 @@ def create_app(config: Config | None = None) -> Starlette:
                 rates=Rates(
                     rate=settings.fault_rate, callback_rate=settings.callback_fault_rate, seed=settings.fault_seed
                 ),
-                never_lost=frozenset(provider.code for provider in PROVIDERS if not provider.has_query),
+                never_lost=frozenset(
+                    [each.code for each in PROVIDERS if not each.has_query]
+                    + [each.code for each in SMS_PROVIDERS if "query" not in each.operations]
+                ),
             ),
             customer=Customer(Mode(settings.customer)),
             providers={provider.code: provider for provider in PROVIDERS},

@@ -49,8 +49,9 @@ class SmsProvider:
     """One SMS provider.
 
     `code` is also the gateway's. `operations` are the names under which its calls begin a `TextPlay`, for scripts of
-    faults. `words` are the provider's for what becomes of a text, `underway` the one for before ("" where it says
-    nothing). `callback_url` is where callbacks go that name no address of their own; empty sends none.
+    faults; without one called `query` nobody can ask what became of a text, so chance loses no report. `words` are the
+    provider's for what becomes of a text, `underway` the one for before ("" where it says nothing). `callback_url` is
+    where callbacks go that name no address of their own; empty sends none.
 
     `announce` words what is told about a text: at once (`at_start`) and when it has ended, in the order of sending. It
     does not look at the clock. `hear` words a text that somebody sends to us, and `opt_out` that a person told the

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.e2e.kits import Kit, Person, wait_until
-from tools.demo import new_phone
+from tools.demo.frontend import new_phone
 
 pytestmark = pytest.mark.stack
 

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.kits import Ending, Kit, Person
-from tools.demo import new_phone
+from tools.demo.frontend import new_phone
 
 pytestmark = pytest.mark.stack
 

@@ -58,6 +58,7 @@ CANARY = "canary of another tenant"
 
 # Successes that are not the envelope, and why.
 OTHER_SUCCESSES = {
+    "DeliveryReportView": "has beside the envelope what the provider wants to hear",
     "JwksView": "a JWK Set (RFC 7517), which libraries read as it is",
     "SchemaView": "an OpenAPI document is its own format",
     "SwaggerView": "a page for people",

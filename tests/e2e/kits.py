@@ -26,7 +26,7 @@ from psycopg.rows import dict_row
 
 from apps.payments.history import is_intact
 from apps.payments.models.payments import PaymentEvent
-from tools.demo import new_phone
+from tools.demo.frontend import new_phone
 from tools.processes import Guard, Running, ToolError, stop_all
 from tools.services import find_redis, fresh_database, start_redis
 from tools.stack import Stack, running_stack

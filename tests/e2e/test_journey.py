@@ -20,7 +20,7 @@ import pytest
 
 from tests.e2e.kits import Ending, Kit, Person, wait_until
 from tests.tools.conftest import ROOT
-from tools.demo import new_phone
+from tools.demo.frontend import new_phone
 from tools.processes import free_port
 
 pytestmark = pytest.mark.stack

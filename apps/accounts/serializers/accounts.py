@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from apps.accounts.models import User
 from apps.accounts.transports import Transport
+from core.output import OutputModelSerializer, OutputSerializer
 from core.phones import PhoneField
 from core.serializers import InputSerializer, StrictCharField
 
@@ -37,7 +38,7 @@ class UpdateProfileInput(InputSerializer):
     language = serializers.ChoiceField(choices=settings.LANGUAGES, required=False, help_text="For mail and texts.")
 
 
-class UserOutput(serializers.ModelSerializer[User]):
+class UserOutput(OutputModelSerializer[User]):
     is_email_verified = serializers.BooleanField(read_only=True)
     is_phone_verified = serializers.BooleanField(read_only=True)
 
@@ -56,7 +57,7 @@ class UserOutput(serializers.ModelSerializer[User]):
         )
 
 
-class TenantOutput(serializers.Serializer[Any]):
+class TenantOutput(OutputSerializer[Any]):
     """The session's tenant, and what the person is in it. Printed from a `Principal`."""
 
     id = serializers.UUIDField(source="session.tenant.pk")
@@ -64,7 +65,7 @@ class TenantOutput(serializers.Serializer[Any]):
     role = serializers.ChoiceField(choices=[("owner", "Owner"), ("admin", "Admin"), ("member", "Member")])
 
 
-class MeOutput(serializers.Serializer[Any]):
+class MeOutput(OutputSerializer[Any]):
     """A person, and the tenant they are working in (null when they belong to none). Printed from a `Principal`."""
 
     def to_representation(self, instance: Any) -> dict[str, Any]:

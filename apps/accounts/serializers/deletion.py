@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.accounts.serializers.accounts import UserOutput
+from core.output import OutputSerializer
 from core.serializers import InputSerializer, StrictCharField
 
 
@@ -15,11 +16,11 @@ class RestoreAccountInput(InputSerializer):
     password = StrictCharField(max_length=1000, trim_whitespace=False, style={"input_type": "password"})
 
 
-class DeletionOutput(serializers.Serializer[Any]):
+class DeletionOutput(OutputSerializer[Any]):
     deletion_due_at = serializers.DateTimeField(help_text="Until then the account can be restored.")
 
 
-class ExportOutput(serializers.Serializer[Any]):
+class ExportOutput(OutputSerializer[Any]):
     """What is stored about a person."""
 
     profile = UserOutput()

@@ -10,6 +10,7 @@ from rest_framework import serializers
 
 from apps.accounts.serializers.sessions import SignedInOutput
 from apps.accounts.transports import Transport
+from core.output import OutputSerializer
 from core.serializers import InputSerializer, StrictCharField
 
 _SPACING = re.compile(r"[\s-]")
@@ -66,13 +67,13 @@ class VerifyInput(InputSerializer):
         return exactly_one(attrs, "code", "recovery_code")
 
 
-class FactorOutput(serializers.Serializer[Any]):
+class FactorOutput(OutputSerializer[Any]):
     type = serializers.ChoiceField(choices=[("totp", "Authenticator app")])
     created_at = serializers.DateTimeField()
     last_used_at = serializers.DateTimeField(allow_null=True)
 
 
-class FactorsOutput(serializers.Serializer[Any]):
+class FactorsOutput(OutputSerializer[Any]):
     """What stands between a password and this account. Printed from a `FactorSummary`."""
 
     is_enabled = serializers.BooleanField()
@@ -85,7 +86,7 @@ class FactorsOutput(serializers.Serializer[Any]):
     )
 
 
-class TotpOfferOutput(serializers.Serializer[Any]):
+class TotpOfferOutput(OutputSerializer[Any]):
     """For the authenticator app. Shown once; not in force before `confirm`."""
 
     secret = serializers.CharField(help_text="Base32, to be typed in where no picture can be taken.")

@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.accounts.serializers.accounts import UpdateProfileInput
+from core.output import OutputSerializer
 from core.serializers import FilterInput, StrictCharField
 
 ROLES = [("owner", "Owner"), ("admin", "Admin"), ("member", "Member")]
@@ -23,7 +24,7 @@ class ChangePersonInput(UpdateProfileInput):
     role = serializers.ChoiceField(choices=ROLES, required=False, help_text="In this organisation. For its admins.")
 
 
-class PersonOutput(serializers.Serializer[Any]):
+class PersonOutput(OutputSerializer[Any]):
     """A person and their role in the tenant. Printed from a membership."""
 
     id = serializers.UUIDField(source="user_id")

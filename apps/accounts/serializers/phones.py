@@ -12,6 +12,7 @@ from rest_framework import serializers
 from apps.accounts.models import VerificationCode
 from apps.accounts.serializers.accounts import TRANSPORT_HELP
 from apps.accounts.transports import Transport
+from core.output import OutputSerializer
 from core.phones import PhoneField
 from core.serializers import InputSerializer, StrictCharField
 
@@ -46,7 +47,7 @@ class ChangePhoneInput(InputSerializer):
     )
 
 
-class ChallengeOutput(serializers.Serializer[VerificationCode]):
+class ChallengeOutput(OutputSerializer[VerificationCode]):
     """A code was asked for. Its digits are in the text message and nowhere else."""
 
     challenge = serializers.UUIDField(source="pk", read_only=True, help_text="Send it back with the code.")

@@ -10,6 +10,7 @@ from apps.accounts.methods import Method
 from apps.accounts.models import AuthSession
 from apps.accounts.serializers.accounts import TenantOutput, UserOutput
 from apps.accounts.transports import Transport
+from core.output import OutputModelSerializer, OutputSerializer
 from core.serializers import InputSerializer, StrictCharField
 
 
@@ -22,7 +23,7 @@ class SwitchTenantInput(InputSerializer):
     tenant = serializers.UUIDField(help_text="The `id` of one of your organisations.")
 
 
-class SignedInOutput(serializers.Serializer[Any]):
+class SignedInOutput(OutputSerializer[Any]):
     """What a client holds after signing in. Tokens that travel in cookies are null here."""
 
     user = UserOutput()
@@ -37,14 +38,14 @@ class SignedInOutput(serializers.Serializer[Any]):
     refresh_expires_at = serializers.DateTimeField()
 
 
-class CsrfOutput(serializers.Serializer[Any]):
+class CsrfOutput(OutputSerializer[Any]):
     """The proof that goes with this browser's cookies."""
 
     transport = serializers.ChoiceField(choices=Transport.choices)
     csrf_token = serializers.CharField(allow_null=True)
 
 
-class SessionOutput(serializers.ModelSerializer[AuthSession]):
+class SessionOutput(OutputModelSerializer[AuthSession]):
     """One place where a person is signed in."""
 
     methods = serializers.ListField(

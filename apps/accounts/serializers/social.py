@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from apps.accounts.serializers.accounts import TRANSPORT_HELP
 from apps.accounts.transports import Transport
+from core.output import OutputSerializer
 from core.serializers import FilterInput, InputSerializer, StrictCharField
 
 # RFC 7636, sections 4.1 and 4.2.
@@ -16,7 +17,7 @@ VERIFIER = r"\A[A-Za-z0-9._~-]{43,128}\Z"
 PRINTABLE = r"\A[\x21-\x7e]*\Z"
 
 
-class SocialProviderOutput(serializers.Serializer[Any]):
+class SocialProviderOutput(OutputSerializer[Any]):
     """One way to sign in, for a button."""
 
     code = serializers.CharField()
@@ -50,7 +51,7 @@ class StartSocialQuery(StartSocialInput, FilterInput):
     """The same in a query string."""
 
 
-class StartedSocialOutput(serializers.Serializer[Any]):
+class StartedSocialOutput(OutputSerializer[Any]):
     authorize_url = serializers.URLField(help_text="Send the person there: the same window, or the system's browser.")
     expires_at = serializers.DateTimeField(help_text="Until when they may come back.")
 
@@ -87,7 +88,7 @@ class LinkSocialInput(InputSerializer):
     code_verifier = serializers.RegexField(VERIFIER, max_length=128, help_text="Of which the start had the challenge.")
 
 
-class LinkedAccountOutput(serializers.Serializer[Any]):
+class LinkedAccountOutput(OutputSerializer[Any]):
     """An account at a provider that opens this person's account here."""
 
     id = serializers.UUIDField()

@@ -90,6 +90,16 @@ class Payment(BaseModel, TenantModel):
     def refunded_money(self) -> Money:
         return Money(self.refunded, self.currency)
 
+    @property
+    def shown_failure_code(self) -> str | None:
+        return self.failure_code or None
+
+    @property
+    def open_page(self) -> str | None:
+        """The page of the newest attempt to which the customer should be sent, while it can be used."""
+        pages = [attempt.open_page for attempt in self.attempts.all() if attempt.open_page]
+        return pages[-1] if pages else None
+
 
 class Attempt(BaseModel, TenantModel):
     """One try at one gateway under one reference of ours."""

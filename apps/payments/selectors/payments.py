@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db.models import Prefetch, QuerySet
 
 from apps.payments.models.payments import Attempt, Payment
-from apps.tenants.selectors.tenants import list_open_tenant_ids
 from core.exceptions import NotFound
-from core.personal_data import Subject
-from core.tenancy import tenant_atomic, tenant_scope, tenant_transaction
+from core.tenancy import tenant_atomic
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,26 +79,3 @@ def get_attempt(*, attempt_id: UUID) -> Attempt:
     if attempt is None:
         raise NotFound
     return attempt
-
-
-def export_payments(*, subject: Subject, limit: int) -> list[dict[str, Any]]:
-    """Payments that a person started, in the tenants they belong to. Without who paid: that is somebody else's data."""
-    found: list[dict[str, Any]] = []
-    for tenant_id in list_open_tenant_ids(user_id=subject.id):
-        with tenant_scope(tenant_id), tenant_transaction():
-            rows = Payment.objects.filter(started_by_id=subject.id).order_by("-created_at", "-pk")
-            found += [
-                {
-                    "id": row.pk,
-                    "tenant_id": row.tenant_id,
-                    "amount": {"amount": row.amount, "currency": row.currency, "display": row.money.display},
-                    "gateway": row.gateway,
-                    "description": row.description,
-                    "client_reference": row.client_reference,
-                    "status": row.status,
-                    "created_at": row.created_at,
-                    "settled_at": row.settled_at,
-                }
-                for row in rows[: limit - len(found)]
-            ]
-    return found

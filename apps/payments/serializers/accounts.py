@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from rest_framework import serializers
 
 from apps.payments.methods import METHODS
+from core.output import OutputSerializer
 from core.serializers import InputSerializer, StrictCharField
 
 MAX_CREDENTIALS, MAX_CREDENTIAL_LENGTH = 20, 8000  # a key in PEM is the longest that is known
@@ -44,7 +45,7 @@ class SaveAccountInput(InputSerializer):
         return value
 
 
-class CredentialOutput(serializers.Serializer[Any]):
+class CredentialOutput(OutputSerializer[Any]):
     name = serializers.CharField(read_only=True)
     is_secret = serializers.BooleanField(read_only=True)
     is_required = serializers.BooleanField(read_only=True)
@@ -52,7 +53,7 @@ class CredentialOutput(serializers.Serializer[Any]):
     value = serializers.CharField(read_only=True, allow_null=True, help_text="Null for a secret.")
 
 
-class GatewayAccountOutput(serializers.Serializer[Any]):
+class GatewayAccountOutput(OutputSerializer[Any]):
     gateway = serializers.CharField(read_only=True)
     is_enabled = serializers.BooleanField(read_only=True)
     allows_manual_refunds = serializers.BooleanField(read_only=True)
@@ -65,7 +66,7 @@ class GatewayAccountOutput(serializers.Serializer[Any]):
     updated_at = serializers.DateTimeField(read_only=True)
 
 
-class GatewayOutput(serializers.Serializer[Any]):
+class GatewayOutput(OutputSerializer[Any]):
     code = serializers.CharField(read_only=True)
     name = serializers.CharField(read_only=True)
     account = serializers.ChoiceField(

@@ -37,6 +37,8 @@ METADATA_SCHEMA = {
 class MetadataField(serializers.Field[dict[str, Any], Any, Any, Any]):
     """A flat object of texts, whole numbers and booleans: the merchant's own notes, kept and given back as they are."""
 
+    is_pure = True  # see core.output
+
     default_error_messages = {
         "no_object": _("Send an object."),
         "too_many": _("At most {number} entries."),

@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.payments.models.ledger import LedgerLine
+from core.output import OutputModelSerializer, OutputSerializer
 from core.serializers import FilterInput, MoneyField
 
 
@@ -22,7 +23,7 @@ class LedgerFilterInput(TotalsFilterInput):
     gateway = serializers.SlugField(max_length=50, required=False)
 
 
-class LedgerLineOutput(serializers.ModelSerializer[LedgerLine]):
+class LedgerLineOutput(OutputModelSerializer[LedgerLine]):
     """One movement. What came in is positive, what went out negative."""
 
     amount = MoneyField(source="money")
@@ -35,7 +36,7 @@ class LedgerLineOutput(serializers.ModelSerializer[LedgerLine]):
         fields = read_only_fields = ("id", "kind", "amount", "gateway", "payment", "refund", "payout", "at")
 
 
-class TotalOutput(serializers.Serializer[Any]):
+class TotalOutput(OutputSerializer[Any]):
     currency = serializers.CharField(read_only=True)
     gateway = serializers.CharField(read_only=True)
     captured = MoneyField(help_text="What came in.")
@@ -44,10 +45,10 @@ class TotalOutput(serializers.Serializer[Any]):
     net = MoneyField(help_text="What came in less what went out. Before the gateway's fees.")
 
 
-class TotalsOutput(serializers.Serializer[Any]):
+class TotalsOutput(OutputSerializer[Any]):
     totals = TotalOutput(many=True, read_only=True)
 
 
-class BalanceOutput(serializers.Serializer[Any]):
+class BalanceOutput(OutputSerializer[Any]):
     gateway = serializers.CharField(read_only=True)
     balances = serializers.ListField(child=MoneyField(), read_only=True, help_text="One per currency.")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.payments.derivation import AttemptStatus, FailureCode, PaymentStatus, ReviewDecision
 from apps.payments.methods import METHODS
 from apps.payments.models.payments import Attempt, Payment
 from apps.payments.serializers.fields import CustomerInput, MetadataField, ReturnUrlField
+from core.output import OutputModelSerializer
 from core.phones import PhoneField
 from core.serializers import FilterInput, InputSerializer, MoneyField, MoneyInput, StrictCharField, StrictIntegerField
 
@@ -95,7 +93,7 @@ class PaymentWaitInput(FilterInput):
     )
 
 
-class AttemptOutput(serializers.ModelSerializer[Attempt]):
+class AttemptOutput(OutputModelSerializer[Attempt]):
     status = serializers.ChoiceField(choices=AttemptStatus.choices)
     method = serializers.ChoiceField(choices=METHODS)
     checkout_url = serializers.URLField(
@@ -107,13 +105,15 @@ class AttemptOutput(serializers.ModelSerializer[Attempt]):
         fields = read_only_fields = ("number", "gateway", "method", "status", "checkout_url")
 
 
-class PaymentOutput(serializers.ModelSerializer[Payment]):
+class PaymentOutput(OutputModelSerializer[Payment]):
     amount = MoneyField(source="money")
     captured = MoneyField(source="captured_money")
     refunded = MoneyField(source="refunded_money")
     method = serializers.ChoiceField(choices=METHODS, help_text="Of the newest attempt.")
-    failure_code = serializers.SerializerMethodField()
-    checkout_url = serializers.SerializerMethodField()
+    failure_code = serializers.ChoiceField(choices=FailureCode.choices, source="shown_failure_code", allow_null=True)
+    checkout_url = serializers.URLField(
+        source="open_page", allow_null=True, help_text="The page for the customer, while it can be used."
+    )
     metadata = MetadataField()
     attempts = AttemptOutput(many=True)
 
@@ -140,11 +140,3 @@ class PaymentOutput(serializers.ModelSerializer[Payment]):
             "is_late_settlement",
             "cancel_asked_at",
         )
-
-    @extend_schema_field(serializers.ChoiceField(choices=FailureCode.choices, allow_null=True))
-    def get_failure_code(self, payment: Payment) -> str | None:
-        return payment.failure_code or None
-
-    def get_checkout_url(self, payment: Payment) -> str | None:
-        pages: list[Any] = [attempt.open_page for attempt in payment.attempts.all() if attempt.open_page]
-        return pages[-1] if pages else None

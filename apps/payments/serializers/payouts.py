@@ -12,6 +12,7 @@ from rest_framework import serializers
 from apps.payments.models.transfers import Payout
 from apps.payments.serializers.fields import MetadataField
 from apps.payments.transfers import ShownStatus
+from core.output import OutputModelSerializer, OutputSerializer
 from core.phones import PhoneField
 from core.serializers import FilterInput, InputSerializer, MoneyField, MoneyInput, StrictCharField
 
@@ -62,13 +63,13 @@ class PayoutFilterInput(FilterInput):
     created_until = serializers.DateTimeField(required=False, help_text="Before this time.")
 
 
-class BankAccountOutput(serializers.Serializer[Payout]):
+class BankAccountOutput(OutputSerializer[Payout]):
     bank = serializers.CharField(read_only=True)
     number = serializers.CharField(source="bank_account", read_only=True)
     name = serializers.CharField(read_only=True)
 
 
-class PayoutOutput(serializers.ModelSerializer[Payout]):
+class PayoutOutput(OutputModelSerializer[Payout]):
     status = serializers.ChoiceField(choices=ShownStatus.choices, source="shown_status", read_only=True)
     amount = MoneyField(source="money")
     phone = serializers.CharField(read_only=True, help_text="Empty for a bank account.")

@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from apps.payments.models.transfers import Refund
 from apps.payments.transfers import ShownStatus
+from core.output import OutputModelSerializer
 from core.serializers import FilterInput, InputSerializer, MoneyField, MoneyInput, StrictCharField, StrictIntegerField
 
 
@@ -38,7 +39,7 @@ class RefundFilterInput(FilterInput):
     created_until = serializers.DateTimeField(required=False, help_text="Before this time.")
 
 
-class RefundOutput(serializers.ModelSerializer[Refund]):
+class RefundOutput(OutputModelSerializer[Refund]):
     payment = serializers.UUIDField(source="payment_id", read_only=True)
     attempt = serializers.IntegerField(source="attempt.number", read_only=True)
     status = serializers.ChoiceField(choices=ShownStatus.choices, source="shown_status", read_only=True)

@@ -37,6 +37,7 @@ from core.exceptions import NotFound
 from core.logging import redact
 from core.outbox.publisher import publish
 from core.outbox.relay import RetryLater
+from core.purge import delete_in_batches
 from core.sampling import HourlyLimit
 from core.sealing import SealBroken
 from core.tenancy import tenant_scope, tenant_transaction
@@ -203,6 +204,12 @@ def process_again(delivery_id: UUID) -> None:
         fresh = {"processed_at": None, "parked_at": None, "tries": 0, "outcome": "", "error": ""}
         if InboxDelivery.objects.filter(pk=delivery_id).update(**fresh):
             publish("gateway.callback_received", {"delivery_id": str(delivery_id)})
+
+
+def purge_inbox() -> None:
+    """Forget callbacks that were processed `INBOX_KEEP_DAYS` ago. What is parked waits for an operator."""
+    limit = timezone.now() - timedelta(days=settings.INBOX_KEEP_DAYS)
+    delete_in_batches(InboxDelivery.objects.filter(received_at__lt=limit, processed_at__isnull=False))
 
 
 def _act_on(stored: InboxDelivery) -> str:

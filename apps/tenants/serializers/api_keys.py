@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from apps.tenants.models import ApiKey
 from apps.tenants.scopes import Scope
+from core.output import OutputModelSerializer
 from core.serializers import InputSerializer, StrictCharField
 
 
@@ -19,7 +20,7 @@ class CreateApiKeyInput(InputSerializer):
     expires_at = serializers.DateTimeField(required=False, help_text="Without it, the key lives until it is revoked.")
 
 
-class ApiKeyOutput(serializers.ModelSerializer[ApiKey]):
+class ApiKeyOutput(OutputModelSerializer[ApiKey]):
     prefix = serializers.CharField(source="shown_prefix", read_only=True, help_text="How the key begins.")
     scopes = serializers.ListField(child=serializers.ChoiceField(choices=Scope.choices), read_only=True)
 

@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from core.audit.actions import TENANT_ACTIONS, ActorKind
 from core.audit.models import AuditEntry
+from core.output import OutputModelSerializer
 from core.serializers import FilterInput
 
 
@@ -19,7 +20,7 @@ class AuditFilterInput(FilterInput):
     at_until = serializers.DateTimeField(required=False, help_text="Before this time.")
 
 
-class AuditEntryOutput(serializers.ModelSerializer[AuditEntry]):
+class AuditEntryOutput(OutputModelSerializer[AuditEntry]):
     """One line. Of what platform staff did, only that they did it: not who, and not what they noted."""
 
     action = serializers.ChoiceField(choices=TENANT_ACTIONS, read_only=True)

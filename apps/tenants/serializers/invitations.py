@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from apps.tenants.models import Invitation, InvitationStatus
+from core.output import OutputModelSerializer
 from core.phones import PhoneField
 from core.serializers import InputSerializer, StrictCharField
 
@@ -29,7 +30,7 @@ class AcceptInvitationInput(InputSerializer):
     token = StrictCharField(max_length=100, help_text="From the link in the invitation.")
 
 
-class InvitationOutput(serializers.ModelSerializer[Invitation]):
+class InvitationOutput(OutputModelSerializer[Invitation]):
     email = serializers.CharField(read_only=True, help_text="Empty when a phone was invited.")
     status = serializers.ChoiceField(choices=InvitationStatus.choices, read_only=True)
 

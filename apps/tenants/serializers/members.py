@@ -5,6 +5,7 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from apps.tenants.models import Membership
+from core.output import OutputModelSerializer
 from core.serializers import InputSerializer
 
 
@@ -16,7 +17,7 @@ class TransferOwnershipInput(InputSerializer):
     member = serializers.UUIDField(help_text="The `id` of the member who becomes an owner.")
 
 
-class MemberOutput(serializers.ModelSerializer[Membership]):
+class MemberOutput(OutputModelSerializer[Membership]):
     """A person's place in the tenant. `id` names the membership, `user_id` the person."""
 
     email = serializers.EmailField(source="user.email", read_only=True)

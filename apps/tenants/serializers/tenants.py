@@ -5,6 +5,7 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from apps.tenants.models import Membership
+from core.output import OutputModelSerializer
 from core.serializers import InputSerializer, StrictCharField
 
 
@@ -16,7 +17,7 @@ class RenameTenantInput(CreateTenantInput):
     """The same field, of the tenant that the session is in."""
 
 
-class MyTenantOutput(serializers.ModelSerializer[Membership]):
+class MyTenantOutput(OutputModelSerializer[Membership]):
     """One of the asker's tenants, and what they are in it."""
 
     id = serializers.UUIDField(source="tenant_id", read_only=True)

@@ -16,7 +16,7 @@ from config.settings import base
 from core.tenancy import tenant_scope
 from tests.envelope import refusal_of
 from tests.factories.accounts import PASSWORD, Member, make_member
-from tests.factories.payments import make_payment
+from tests.factories.payments import make_payment, make_payout_anywhere, make_refund
 from tests.factories.tenants import add_member, make_api_key, make_invitation, tokens_sent
 
 EXPORT = "/api/v1/auth/export/"
@@ -64,6 +64,18 @@ def test_everything_about_a_person_comes_from_all_their_tenants(member, elsewher
     assert len(records["sessions"]) == 1
     assert [row["purpose"] for row in records["email_links"]] == ["verify_email"]
     assert data["cut"] == []
+
+
+def test_money_that_a_person_sent_out_is_in_it_without_who_got_it(member):
+    payout = make_payout_anywhere(member, phone="+255754000222", narration="Mshahara")
+    refund = make_refund(member, reason="Imerudishwa")
+
+    data = export(member)
+
+    [paid_out], [refunded] = data["records"]["payouts"], data["records"]["refunds"]
+    assert (paid_out["id"], paid_out["amount"]["amount"]) == (str(payout.pk), payout.amount)
+    assert (refunded["payment_id"], refunded["reason"]) == (str(refund.payment_id), "Imerudishwa")
+    assert "+255754000222" not in str(data)
 
 
 def test_no_secret_and_nobody_elses_address_is_in_it(member):

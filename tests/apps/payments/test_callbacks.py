@@ -13,6 +13,7 @@ from apps.payments.models.inbox import InboxDelivery
 from apps.payments.models.payments import Observation, Payment
 from apps.payments.models.reconciliation import ReconciliationBreak
 from apps.payments.services.callbacks import process_callback
+from apps.payments.tasks import purge_inbox_task
 from core.money import Money
 from core.outbox.models import OutboxEvent
 from core.outbox.relay import RetryLater
@@ -194,3 +195,17 @@ def test_the_callbacks_secret_never_reaches_the_log(client, capfd, in_tenant):
     send(client, b"junk")
 
     assert TOKEN not in capfd.readouterr().out
+
+
+def test_old_callbacks_are_forgotten_unless_somebody_has_to_look_at_them(client, member, in_tenant):
+    for reference in ("OLD", "NEW", "PARKED", "OPEN"):
+        send(client, signed(news(reference, id=reference)))
+    old, _new, parked, _open = rows = list(InboxDelivery.objects.order_by("received_at"))
+    before = timezone.now() - timedelta(days=settings.INBOX_KEEP_DAYS, hours=1)
+    InboxDelivery.objects.exclude(pk=rows[1].pk).update(received_at=before)
+    InboxDelivery.objects.filter(pk__in=[rows[0].pk, rows[1].pk]).update(processed_at=timezone.now())
+    InboxDelivery.objects.filter(pk=parked.pk).update(parked_at=timezone.now())
+
+    purge_inbox_task()
+
+    assert set(InboxDelivery.objects.values_list("pk", flat=True)) == {row.pk for row in rows} - {old.pk}

@@ -79,6 +79,11 @@ def needs_faults(case: Played) -> None:
 # --- Who is there ---
 
 
+def test_a_gateway_that_nobody_plays_fails_by_name(stage):
+    with pytest.raises(AssertionError, match=r"add tests/services/sms/cases/nobody\.py"):
+        played("nobody", stage)
+
+
 def test_the_demo_account_is_let_in_and_a_wrong_secret_is_not(case):
     case.gateway().probe()
 

@@ -29,6 +29,7 @@ from services.sms.base import (
 )
 from tests.services import wire
 from tests.services.sms.provider_case import (
+    GATEWAYS,
     SILENT,
     SmsCase,
     demanded_recordings,
@@ -63,6 +64,13 @@ def status_of(recording: dict[str, object]) -> MessageStatus | None:
 
 
 # --- What it says of itself ---
+
+
+def test_a_gateway_without_recordings_fails_by_name(monkeypatch):
+    monkeypatch.setitem(GATEWAYS, "nobody", GATEWAYS["beem"])
+
+    with ExitStack() as stack, pytest.raises(AssertionError, match=r"add tests/providers/nobody/case\.json"):
+        SmsCase("nobody", stack)
 
 
 def test_every_gateway_of_the_settings_is_held_to_this():
