@@ -36,7 +36,7 @@ class DeliveryReportView(APIView):
         answer = receive_callback(gateway=gateway, token=token, body=body, headers=headers, url=url)
         return success_response(message=_("Received."), beside=answer)
 
-    def options(self, request: Request, gateway: str, token: str) -> Response:
+    def options(self, request: Request, gateway: str, token: str) -> Response:  # type: ignore[override]  # as post
         """The handshake of CloudEvents: a provider asks whether it may report here."""
         _body, asked = read_callback(request)
         headers = permit_callbacks(gateway=gateway, token=token, headers=asked)

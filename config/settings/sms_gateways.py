@@ -66,7 +66,7 @@ def _azure(read: Reader) -> dict[str, Any]:
             "endpoint_url": read.required("AZURE_ENDPOINT_URL", f"{read.simulators_url}/azure"),
             "access_key": read.required("AZURE_ACCESS_KEY", "ZGVtby1henVyZS1hY2Nlc3Mta2V5"),
             "sender": read.required("AZURE_SENDER", "FARAJA"),
-            "resource": read.optional("AZURE_RESOURCE", "faraja"),
+            "resource": read.optional("AZURE_RESOURCE", "demo-communication"),
         },
         "OPTIONAL": ("resource",),
         "CALLBACK_TOKEN": read.required("AZURE_CALLBACK_TOKEN", "demo-azure-callback-token"),

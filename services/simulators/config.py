@@ -242,7 +242,7 @@ def _read_azure(read: _Reader) -> AzureConfig:
         ),
         access_key=read.key("SIMULATOR_AZURE_ACCESS_KEY", "ZGVtby1henVyZS1hY2Nlc3Mta2V5"),
         senders=read.texts("SIMULATOR_AZURE_SENDERS", "FARAJA,INFO"),
-        resource=read.text("SIMULATOR_AZURE_RESOURCE", "faraja"),
+        resource=read.text("SIMULATOR_AZURE_RESOURCE", "demo-communication"),
         schema=read.choice("SIMULATOR_AZURE_SCHEMA", ("grid", "cloud")),
     )
 

@@ -31,7 +31,8 @@ from tests.services.sms.stage import Stage, played
 
 CASE = wire.load("azure", "case")
 OPTIONS: dict[str, Any] = CASE["options"]
-REQUEST = SmsRequest(**CASE["request"], first_sent=datetime(2026, 11, 20, 11, 21, 42, tzinfo=UTC))
+FIRST_SENT = datetime(2026, 11, 20, 11, 21, 42, tzinfo=UTC)
+REQUEST = SmsRequest(**CASE["request"], first_sent=FIRST_SENT)
 REPORT: dict[str, Any] = wire.load("azure", "pushed_report_delivered")["json"][0]
 INBOUND: dict[str, Any] = wire.load("azure", "pushed_inbound")["json"][0]
 
@@ -197,7 +198,7 @@ def test_an_empty_option_is_named_at_start(option):
 
 def test_the_first_time_stays_the_same_in_every_try():
     accepted = wire.exchanges("azure", "send_accepted")[0]["answer"]["json"]
-    east = REQUEST.first_sent.astimezone(timezone(timedelta(hours=3)))
+    east = FIRST_SENT.astimezone(timezone(timedelta(hours=3)))
     with answering(202, accepted) as (gateway, heard):
         gateway.send(REQUEST)
         gateway.send(replace(REQUEST, first_sent=east))

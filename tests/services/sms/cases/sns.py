@@ -5,13 +5,13 @@ from __future__ import annotations
 import atexit
 import json
 import logging
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import boto3
+from moto import settings
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.server import ThreadedMotoServer
 from moto.sns.models import SNSBackend
@@ -68,19 +68,18 @@ def amazon() -> Amazon:
         found.texts[reference] = taken, attributes
         return reference
 
-    SNSBackend.publish = publish_and_note
-    SNSResponse._authenticate_and_authorize_action = check_signature
+    setattr(SNSBackend, "publish", publish_and_note)  # noqa: B010 - for mypy it is no assignment
+    setattr(SNSResponse, "_authenticate_and_authorize_action", check_signature)  # noqa: B010
     return found
 
 
 def check_signature(self: SNSResponse, *args: Any) -> None:
     """Moto checks signatures of every service or of none; here it does so for texts alone."""
-    before = ActionAuthenticatorMixin.request_count
-    ActionAuthenticatorMixin.request_count = math.inf
+    before, settings.INITIAL_NO_AUTH_ACTION_COUNT = settings.INITIAL_NO_AUTH_ACTION_COUNT, 0
     try:
         ActionAuthenticatorMixin._authenticate_and_authorize_action(self, *args)
     finally:
-        ActionAuthenticatorMixin.request_count = before
+        settings.INITIAL_NO_AUTH_ACTION_COUNT = before
 
 
 class Case(Played):
