@@ -170,7 +170,8 @@ class HttpClient:
         is_question = method in ("GET", "HEAD") if is_question is None else is_question
         read_timeout = self._read_timeout if read_timeout is None else read_timeout
         body, media_type = (content, "application/json") if content is not None else _encode(json, form)
-        target, outgoing = self._target(path, path_values, params), self._headers(headers, media_type)
+        target = self.target(path, path_values=path_values, params=params).encode("ascii")
+        outgoing = self._headers(headers, media_type)
         started = time.monotonic()
         call = _Call(ends_at=started + (self._deadline or read_timeout + OVERHEAD), path=path)
         token = _current.set(call)
@@ -210,12 +211,15 @@ class HttpClient:
         # Outside the except block, so that the library's error, which may quote what was received, is not chained.
         raise GatewayUnavailable if is_question or not call.is_sent else OutcomeUnknown
 
-    def _target(self, path: str, values: Mapping[str, str] | None, params: Mapping[str, str] | None) -> bytes:
+    def target(
+        self, path: str, *, path_values: Mapping[str, str] | None = None, params: Mapping[str, str] | None = None
+    ) -> str:
+        """Path and query exactly as `request` sends them, for providers to whom they are signed."""
         filled = "".join(
-            literal + (quote((values or {})[name], safe="") if name else "")
+            literal + (quote((path_values or {})[name], safe="") if name else "")
             for literal, name, _spec, _conversion in Formatter().parse(path)
         )
-        return (self._prefix + filled + ("?" + urlencode(params) if params else "")).encode("ascii")
+        return self._prefix + filled + ("?" + urlencode(params) if params else "")
 
     def _headers(self, headers: Mapping[str, str] | None, media_type: str) -> list[tuple[bytes, bytes]]:
         # "identity": a compressed body would need a second cap, on what it unfolds to.

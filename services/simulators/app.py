@@ -25,6 +25,7 @@ from services.simulators import (
 )
 from services.simulators.africastalking import AFRICASTALKING
 from services.simulators.azure.email import AZURE_EMAIL, AzureEmail
+from services.simulators.azure.texts import AZURE
 from services.simulators.beem import BEEM
 from services.simulators.beem_payments.provider import BEEM_PAY
 from services.simulators.callbacks import CallbackSender, Target
@@ -46,7 +47,7 @@ from services.simulators.world import JSON, Refusal, World
 # Everything the core knows about a payment provider; a new one is added here.
 PROVIDERS: tuple[PaymentProvider, ...] = (CLICKPESA, SELCOM, BEEM_PAY, POLAR)
 # The same for a provider of SMS.
-SMS_PROVIDERS: tuple[SmsProvider, ...] = (BEEM, AFRICASTALKING, TWILIO, NEXTSMS)
+SMS_PROVIDERS: tuple[SmsProvider, ...] = (BEEM, AFRICASTALKING, TWILIO, NEXTSMS, AZURE)
 # The same for a provider of e-mail.
 EMAIL_PROVIDERS: tuple[AzureEmail, ...] = (AZURE_EMAIL,)
 EVERYONE: tuple[PaymentProvider | SmsProvider | AzureEmail, ...] = (*PROVIDERS, *SMS_PROVIDERS, *EMAIL_PROVIDERS)

@@ -146,6 +146,7 @@ def test_a_gateway_that_calls_nobody_back_needs_no_token_and_says_so():
         ("PAYMENT_GATEWAYS.clickpesa.CALLBACK_TOKEN", "demo-clickpesa-callback-token", "CLICKPESA_CALLBACK_TOKEN"),
         ("SMS_GATEWAYS.beem.OPTIONS.send_url", "http://apisms.beem.africa/v1", "BEEM_SEND_URL"),
         ("SMS_GATEWAYS.beem.OPTIONS.secret_key", "demo-secret", "BEEM_SECRET_KEY"),
+        ("SMS_GATEWAYS.beem.OPTIONS.secret_key", "ZGVtby1henVyZS1hY2Nlc3Mta2V5", "BEEM_SECRET_KEY"),
         ("SMS_GATEWAYS.beem.CALLBACK_TOKEN", "x", "BEEM_CALLBACK_TOKEN"),
         ("OAUTH_PROVIDERS.google.OPTIONS.client_ids", [], "GOOGLE_CLIENT_IDS"),
         ("OAUTH_PROVIDERS.google.OPTIONS.client_ids", ["web", "demo-google-phone"], "GOOGLE_CLIENT_IDS"),
