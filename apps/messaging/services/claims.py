@@ -16,6 +16,7 @@ from apps.messaging.placeholders import MASK, find_secret, put_in_secret
 from apps.messaging.progress import MessageStatus as Status
 from apps.messaging.selectors.suppression import is_suppressed
 from apps.messaging.services.budgets import alert, count, uncount, until_tomorrow
+from apps.messaging.services.consent import is_wanted
 from apps.messaging.services.emails import email_provider, expect_reports
 from apps.messaging.services.guard import paused_until
 from apps.messaging.services.numbers import PhoneNotSupported, check_phone
@@ -97,6 +98,8 @@ def _claim(*, message_id: UUID, away: Collection[str]) -> Claim | timedelta | No
 def _find_secret(message: Message) -> str:
     if message.expires_at is not None and message.expires_at <= timezone.now():
         raise _Hopeless(Status.EXPIRED, message.error or "Too old by now: not sent.")
+    if not is_wanted(channel=message.channel, to=message.to, kind=message.kind):
+        raise _Hopeless(Status.SUPPRESSED, "Whoever it is for has said stop meanwhile.")
     secret = find_secret(message.secret) if message.secret else ""
     if secret is None:
         raise _Hopeless(Status.EXPIRED, "What it was to tell is no longer good: not sent.")
