@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from services.http import Delivery, GatewayUnavailable, OutcomeUnknown
 from services.sms.base import Refusal, SmsCallbackRejected, SmsNews, SmsRefused, SmsRequest
 from services.sms.providers.azure import FAILURES, AzureGateway
 from tests.services import wire
-from tests.services.simulators.conftest import wait_for
+from tests.services.simulators.conftest import running, wait_for
 from tests.services.sms.stage import Stage, played
 
 CASE = wire.load("azure", "case")
@@ -185,6 +186,32 @@ def test_a_body_that_was_altered_or_signed_long_ago_is_not_let_in(stage):
     assert status(body + b" ", at=now) == 401
     assert status(body, at=now, target="/azure/sms?api-version=2026-01-23") == 401
     assert status(body, at=now - timedelta(minutes=6)) == 401
+
+
+def test_handshakes_and_cloud_events_are_understood_on_both_sides():
+    gateway = AzureGateway(endpoint_url=wire.refused_url(), **{**OPTIONS, "resource": "demo-communication"})
+    told: list[Any] = []
+
+    def receive(connection: socket.socket) -> None:
+        while (heard := wire.hear(connection)) is not None:
+            if heard.method == "OPTIONS":
+                headers = [f"{name}: {value}" for name, value in gateway.permit(heard.headers).items()]
+                connection.sendall(wire.answer(200, b"{}", *headers))
+                continue
+            news = gateway.read_callback(Delivery(body=heard.body, headers=heard.headers))
+            told.extend(news.reports)
+            connection.sendall(wire.answer(200, json.dumps(dict(news.answer)).encode()))
+
+    environ = {"SIMULATOR_AZURE_SCHEMA": "cloud", "SIMULATOR_DELIVER_AFTER": "0.05"}
+    with wire.listening(receive) as url, running({**environ, "SIMULATOR_AZURE_CALLBACK_URL": url}) as simulator:
+        shaken = [simulator.control("azure/handshake", schema=schema) for schema in ("grid", "cloud")]
+        demo: dict[str, Any] = {"access_key": "ZGVtby1henVyZS1hY2Nlc3Mta2V5", "sender": "FARAJA"}
+        reference = AzureGateway(endpoint_url=f"{simulator.url}/azure", **demo).send(REQUEST).provider_reference
+        simulator.control("azure/batch", ids=[reference], repeat=2)
+        wait_for(lambda: len(told) == 3)
+
+    assert shaken == [{"is_valid": True, "status": 200}] * 2
+    assert {(report.provider_reference, report.status) for report in told} == {(reference, "delivered")}
 
 
 # --- The adapter alone ---
