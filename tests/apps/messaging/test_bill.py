@@ -175,7 +175,7 @@ def test_a_tenant_gets_no_more_than_its_budget_and_others_go_on(sms, in_tenant, 
 
     assert Message.objects.count() == events() == 2
     assert used(own(in_tenant)) == used("money:all") == 200
-    assert [record.limit for record in caplog.records] == [own(in_tenant)]  # type: ignore[attr-defined]
+    assert [record.limit for record in caplog.records] == [own(in_tenant)]
     other = make_member()
     with tenant_scope(other.tenant_id), tenant_transaction():
         ask(key="1")

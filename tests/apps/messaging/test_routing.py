@@ -237,7 +237,7 @@ def test_when_all_refuse_for_good_it_fails_with_the_last_word(caplog):
 
     assert story(message) == ["one refused", "two refused"]
     assert (message.status, message.error) == ("failed", "21212: no")
-    assert [record.provider for record in caplog.records] == ["two"]  # type: ignore[attr-defined]
+    assert [record.provider for record in caplog.records] == ["two"]
 
 
 # --- Asking -----------------------------------------------------------------------------------------------------------
