@@ -60,8 +60,9 @@ def end_of(message: Message) -> tuple[str, str, str]:
 
 @in_a_room
 @pytest.mark.invariant("I72")
-def test_all_orders_and_numbers_of_reports_end_the_same(figure: Figure, record_figure: RecordFigure):
-    rounds, seen = figure(quick=6, full=2_000), [0]
+def test_all_orders_and_numbers_of_reports_end_the_same(settings, figure: Figure, record_figure: RecordFigure):
+    settings.SMS_PRICES = {"*": 0}  # so many texts are more than a tenant's budget
+    rounds, seen = figure(quick=6, full=200), [0]
 
     @hypothesis_settings(max_examples=rounds, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.lists(st.sampled_from(sorted(WORDS)), min_size=1, max_size=6), st.randoms(use_true_random=False))
