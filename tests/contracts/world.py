@@ -34,6 +34,10 @@ CANARY = "zq7kanari"
 NOBODYS = {
     "payments.GatewayHealth": "how a gateway answers; nothing about anybody's payments",
     "accounts.SocialFlow": "somebody on their way to a sign-in provider, stored before it is known who",
+    "messaging.Usage": "sums of texts and money; whose is in a name that no operation takes or shows",
+    "messaging.PrefixHour": "how many codes went to numbers that begin alike, whoever asked",
+    "messaging.PrefixPause": "which beginnings of numbers get no codes, for staff",
+    "messaging.EarlyReport": "a provider's word about a text of which it is not known yet whose it is",
 }
 # Models whose rows the database lets nobody change: a row with canaries is inserted.
 APPEND_ONLY = {"payments.Observation", "payments.PaymentEvent", "payments.LedgerLine"}
