@@ -33,6 +33,7 @@ CANARY = "zq7kanari"
 # Models of ours whose rows are nobody's, and why.
 NOBODYS = {
     "payments.GatewayHealth": "how a gateway answers; nothing about anybody's payments",
+    "messaging.EmailSuppression": "an address to which mail does not arrive, whoever has it; for staff",
     "messaging.OptOut": "an address that wants no messages, whoever has it; shown to nobody but staff",
     "accounts.SocialFlow": "somebody on their way to a sign-in provider, stored before it is known who",
     "messaging.Usage": "sums of texts and money; whose is in a name that no operation takes or shows",

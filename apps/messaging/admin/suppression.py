@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from django.contrib import admin
@@ -30,7 +30,7 @@ class EmailSuppressionAdmin(ReadOnlyAdmin):
     lift, lift_one = asked_actions(
         "lift",
         use_case=_lift,
-        permission="view",
+        permission="lift",
         needs_reason=True,
         title=_("Send mail to it again"),
         warning=_("If the mailbox still does not exist, or its owner complains again, every sender's mail suffers."),
@@ -39,3 +39,6 @@ class EmailSuppressionAdmin(ReadOnlyAdmin):
     )
     actions = ("lift",)
     actions_detail = ("lift_one",)
+
+    def has_lift_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return bool(request.user.has_perm("messaging.change_emailsuppression"))

@@ -82,6 +82,12 @@ class Receiver:
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as last_in_the_queue:
             last_in_the_queue.request("GET", "/")
             last_in_the_queue.getresponse()
+        end = time.monotonic() + 1
+        while self.arriving and time.monotonic() < end:
+            time.sleep(0.02)
+        for connection in list(self.arriving):  # opened by a sender that was told to stop before it said anything
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         wait_for(lambda: not self.arriving)
         self.callbacks.clear()
 
