@@ -33,6 +33,10 @@ CANARY = "zq7kanari"
 # Models of ours whose rows are nobody's, and why.
 NOBODYS = {
     "payments.GatewayHealth": "how a gateway answers; nothing about anybody's payments",
+    "messaging.Usage": "sums; a tenant's are found by its id, which whoever asks does not choose",
+    "messaging.PrefixHour": "how many codes went to the numbers of a prefix, whoever's they are",
+    "messaging.PrefixPause": "a prefix to which no codes go; shown to nobody but staff",
+    "messaging.EarlyReport": "what a provider says of a text before anybody knows whose it is; shown to nobody",
     "messaging.OptOut": "an address that wants no messages, whoever has it; shown to nobody but staff",
     "accounts.SocialFlow": "somebody on their way to a sign-in provider, stored before it is known who",
 }
