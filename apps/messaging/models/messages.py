@@ -82,6 +82,7 @@ class Message(BaseModel, TenantModel):
             models.UniqueConstraint(fields=["tenant", "id"], name="message_in_tenant"),
         ]
         indexes = [models.Index(fields=["tenant", "-created_at", "-id"], name="message_newest")]
+        permissions = [("export_message", "Can export messages")]
 
     def __str__(self) -> str:
         return f"{self.channel} {self.key}"

@@ -15,6 +15,7 @@ from rest_framework.test import APIClient
 from apps.messaging.models.limits import Usage
 from apps.messaging.models.messages import Message
 from apps.messaging.services.budgets import set_budget
+from apps.messaging.services.claims import NotYet
 from apps.messaging.services.consent import record_opt_out
 from apps.messaging.services.reports import record_report
 from apps.messaging.services.sending import send_message
@@ -444,7 +445,7 @@ def test_a_message_tells_its_story_in_our_words(member):
     with scripted_sms() as gateway, tenant_scope(member.tenant_id):
         message = make_message(member)
         gateway.answers = [SmsRefused(Refusal.LATER, "E-42", "queue of the operator is full")]
-        with pytest.raises(Exception):  # noqa: B017,PT011  it waits
+        with pytest.raises(NotYet):
             send_message(message_id=message.pk)
         send_message(message_id=message.pk)
         told = SmsReport(
