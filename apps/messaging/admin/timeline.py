@@ -30,7 +30,7 @@ class Timeline:
 
     def entries(self) -> list[Entry]:
         """Everything, oldest first."""
-        return sorted(self._entries(), key=lambda entry: (entry.at, entry.rank, entry.seq))
+        return sorted(self._entries(), key=lambda entry: (entry.at, entry.rank))
 
     def _entries(self) -> Iterator[Entry]:
         yield self._beginning()
@@ -71,7 +71,6 @@ class Timeline:
         return Entry(
             at=attempt.started_at,
             rank=_TRY,
-            seq=attempt.number,
             title=_("Handed to %(provider)s") % {"provider": attempt.provider},
             icon="send",
             tone=colour,
