@@ -14,6 +14,7 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from apps.accounts.selectors import summarise_people
+from apps.messaging.selectors.figures import count_uncertain_messages
 from apps.payments.models.accounts import OWN_ACCOUNT
 from apps.payments.selectors.figures import (
     DailyVolume,
@@ -29,6 +30,7 @@ from apps.payments.selectors.figures import (
     list_resting_gateways,
 )
 from apps.tenants.selectors.tenants import summarise_tenants
+from config.messaging_board import messaging_board
 from core.money import Money
 from core.outbox.relay import summarise_events
 
@@ -68,10 +70,10 @@ class Chart:
 
 def add_figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Unfold asks for this by the name in `UNFOLD`."""
-    board = _payments_board(request)
+    boards = [_payments_board(request), messaging_board(request, days=DAYS)]
     return context | {
         "groups": [group for group in (_work(request), _figures(request)) if group],
-        "boards": [board] if board else [],
+        "boards": [board for board in boards if board],
     }
 
 
@@ -108,6 +110,13 @@ def _work(request: HttpRequest) -> list[Figure]:
             "payments.view_inboxdelivery",
             "payments_inboxdelivery",
             "state=parked",
+        ),
+        (
+            _("Texts that may be lost"),
+            count_uncertain_messages,
+            "messaging.view_message",
+            "messaging_message",
+            "status=uncertain",
         ),
     ]
     return [

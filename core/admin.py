@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -226,6 +226,23 @@ class TenantFilter(admin.RelatedFieldListFilter):
         if chosen and chosen not in {str(tenant.pk) for tenant in shown}:
             shown += tenants.filter(pk=field.remote_field.model._meta.pk.to_python(chosen))
         return [(tenant.pk, str(tenant)) for tenant in shown]
+
+
+class WordFilter(admin.SimpleListFilter):
+    """Rows whose column has one of a few words. Set `title`, `column` (also the parameter) and `words`."""
+
+    column: str
+    words: Mapping[str, Any] = {}
+
+    def __init_subclass__(cls) -> None:
+        cls.parameter_name = cls.column
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, Any]]:
+        return list(self.words.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        wanted = self.value()
+        return queryset.filter(**{self.column: wanted}) if wanted in dict(self.lookup_choices) else queryset
 
 
 class TenantAdmin(ActionAdmin):

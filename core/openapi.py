@@ -47,16 +47,20 @@ PAGE_PARAMETERS = [
         "page_size", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}, description="Rows per page."
     ),
 ]
-IDEMPOTENCY_PARAMETER = OpenApiParameter(
-    "Idempotency-Key",
-    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x20-\x7e]+$"},
-    location=OpenApiParameter.HEADER,
-    required=True,
-    description=(
-        "Names this request, for example a UUID. Repeat it when you retry: the work is done once, and the same answer "
-        "comes back with `Idempotent-Replayed: true`. Kept for 72 hours."
-    ),
-)
+
+
+def _idempotency_parameter(*, required: bool) -> OpenApiParameter:
+    return OpenApiParameter(
+        "Idempotency-Key",
+        {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x20-\x7e]+$"},
+        location=OpenApiParameter.HEADER,
+        required=required,
+        description=(
+            "Names this request, for example a UUID. Repeat it when you retry: the work is done once, and the same "
+            "answer comes back with `Idempotent-Replayed: true`. Kept for 72 hours."
+        ),
+    )
+
 
 IF_NONE_MATCH = OpenApiParameter(
     "If-None-Match",
@@ -133,9 +137,10 @@ def operation(
         if getattr(handler, "is_idempotent", False):
             from core.idempotency import decorator
 
-            all_parameters.append(IDEMPOTENCY_PARAMETER)
+            is_optional = getattr(handler, "is_key_optional", False)
+            all_parameters.append(_idempotency_parameter(required=not is_optional))
+            all_errors += [] if is_optional else [decorator.IdempotencyKeyRequired]
             all_errors += [
-                decorator.IdempotencyKeyRequired,
                 decorator.IdempotencyKeyInvalid,
                 decorator.IdempotencyKeyReused,
                 decorator.IdempotencyInProgress,

@@ -28,6 +28,7 @@ SOCIAL_CALLBACKS = "/api/v1/auth/social"
 AZURE_EMAIL_CALLBACK = "/api/v1/messaging/reports/email/azure/demo-azure-email-callback-token/"
 BEEM_CALLBACK = "/api/v1/messaging/reports/beem/demo-beem-callback-token/"
 AFRICASTALKING_CALLBACK = "/api/v1/messaging/reports/africastalking/demo-africastalking-callback-token/"
+TWILIO_CALLBACK = "/api/v1/messaging/reports/twilio/demo-twilio-callback-token/"
 BEEM_PAY_CALLBACK = "/api/v1/webhooks/beem_pay/demo-beem-pay-callback-token/"
 POLAR_CALLBACK = "/api/v1/webhooks/polar/demo-polar-callback-token/"
 
@@ -83,6 +84,7 @@ def stack_env(base: Mapping[str, str], place: Place, *, database_url: str, redis
     env["SIMULATOR_AZURE_EMAIL_CALLBACK_URL"] = place.base_url + AZURE_EMAIL_CALLBACK
     env["SIMULATOR_BEEM_CALLBACK_URL"] = place.base_url + BEEM_CALLBACK
     env["SIMULATOR_AFRICASTALKING_CALLBACK_URL"] = place.base_url + AFRICASTALKING_CALLBACK
+    env["SIMULATOR_TWILIO_CALLBACK_URL"] = place.base_url + TWILIO_CALLBACK
     env["SIMULATOR_BEEM_PAY_CALLBACK_URL"] = place.base_url + BEEM_PAY_CALLBACK
     env["SIMULATOR_POLAR_CALLBACK_URL"] = place.base_url + POLAR_CALLBACK
     env["SIMULATOR_OAUTH_CALLBACKS"] = ",".join(

@@ -25,6 +25,16 @@ class MessageStatus(TextChoices):
     SUPPRESSED = "suppressed"
 
 
+class HistoryEvent(TextChoices):
+    """What can happen to a message, as its tenant is told."""
+
+    QUEUED = "queued"
+    SUPPRESSED = "suppressed"
+    TRIED = "tried"
+    REPORTED = "reported"
+    REPEATED = "repeated"
+
+
 ORDER: Final = {
     MessageStatus.QUEUED: 0,
     MessageStatus.SUBMITTING: 1,

@@ -1,10 +1,15 @@
 from django.urls import path
 
-from apps.messaging.views import callbacks, emails, notifications, people, templates
+from apps.messaging.views import callbacks, emails, messages, notifications, people, spend, templates
 
 urlpatterns = [
     path("messaging/reports/email/<slug:provider>/<slug:token>/", emails.EmailReportView.as_view()),
     path("messaging/reports/<slug:gateway>/<slug:token>/", callbacks.DeliveryReportView.as_view()),
+    path("messaging/messages/", messages.MessageListView.as_view()),
+    path("messaging/messages/bulk/", messages.MessageBatchView.as_view()),
+    path("messaging/messages/price/", messages.MessagePriceView.as_view()),
+    path("messaging/messages/<uuid:message_id>/", messages.MessageDetailView.as_view()),
+    path("messaging/spend/", spend.SpendView.as_view()),
     path("messaging/templates/", templates.TemplateListView.as_view()),
     path("messaging/templates/<slug:key>/", templates.TemplateDetailView.as_view()),
     path("messaging/templates/<slug:key>/preview/", templates.TemplatePreviewView.as_view()),

@@ -49,13 +49,25 @@ class IsTenantAdmin(BasePermission):
         return True
 
 
+def _role_behind(principal: Any) -> str | None:
+    """The role of the person who asks, or of whoever made the key that asks."""
+    return principal.makers_role if isinstance(principal, KeyPrincipal) else getattr(principal, "role", None)
+
+
+class IsTenantAdminOrKey(BasePermission):
+    """As `IsTenantAdmin`, and for keys that an owner or an admin made. Stands behind `IsTenantMember`."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if _role_behind(request.auth) not in {"owner", "admin"}:
+            raise AdminsOnly
+        return True
+
+
 class IsTenantAdminToWrite(BasePermission):
     """Members look; owners and admins act, and so do keys of theirs. Stands behind `IsTenantMember`."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        principal = request.auth
-        role = principal.makers_role if isinstance(principal, KeyPrincipal) else getattr(principal, "role", None)
-        if request.method not in SAFE_METHODS and role not in {"owner", "admin"}:
+        if request.method not in SAFE_METHODS and _role_behind(request.auth) not in {"owner", "admin"}:
             raise AdminsOnly
         return True
 

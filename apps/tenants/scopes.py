@@ -9,3 +9,5 @@ class Scope(TextChoices):
     PAYMENTS_READ = "payments:read", "See payments"
     PAYMENTS_WRITE = "payments:write", "Start payments, refund them"
     PAYOUTS_WRITE = "payouts:write", "Send money to phones and banks"
+    MESSAGES_READ = "messages:read", "See messages and what they cost"
+    MESSAGES_WRITE = "messages:write", "Send texts and e-mails"

@@ -50,6 +50,8 @@ UNFOLD = {
                 "title": _("Messages"),
                 "items": [
                     _admin_link(_("Messages"), "sms", "messaging_message"),
+                    _admin_link(_("Budgets"), "savings", "messaging_budget"),
+                    _admin_link(_("Paused prefixes"), "block", "messaging_prefixpause"),
                     _admin_link(_("In the app"), "notifications", "messaging_notification"),
                     _admin_link(_("Wordings"), "edit_note", "messaging_templateversion"),
                     _admin_link(_("Said stop"), "notifications_off", "messaging_optout"),

@@ -246,6 +246,10 @@ RATE_LIMITS: dict[str, tuple[int, timedelta]] = {
     # Each sends money out. A payroll that needs more in a minute sets PAYOUTS_PER_MINUTE.
     "refunds_person": (30, timedelta(minutes=1)),
     "payouts_person": (env.int("PAYOUTS_PER_MINUTE", default=30), timedelta(minutes=1)),
+    # Each is a text or a mail to somebody, and a batch is up to a hundred of them. What they may cost is the budgets'
+    # question.
+    "messages_person": (60, timedelta(minutes=1)),
+    "message_batches_person": (10, timedelta(minutes=1)),
     # Each may be a question to the gateway, which answers at its leisure.
     "balance_person": (30, timedelta(minutes=1)),
 }
@@ -307,6 +311,11 @@ SPECTACULAR_SETTINGS = {
         "MessageKindEnum": "apps.messaging.kinds.MessageKind",
         "LedgerKindEnum": "apps.payments.models.ledger.LedgerLine.Kind",
         "InvitationStatusEnum": "apps.tenants.models.InvitationStatus",
+        "ChannelEnum": "apps.messaging.channels.Channel",
+        "MessageChannelEnum": "apps.messaging.models.messages.Message.Channel",
+        "MessageKindEnum": "apps.messaging.kinds.MessageKind",
+        "RequestedKindEnum": "apps.messaging.serializers.messages.KINDS",
+        "MessageStatusEnum": "apps.messaging.progress.MessageStatus",
         "AuditActionEnum": "core.audit.actions.TENANT_ACTIONS",
         "ActorKindEnum": "core.audit.actions.ActorKind",
     },

@@ -46,6 +46,9 @@ class Action(models.TextChoices):
     GATEWAY_ACCOUNT_CHANGED = "gateway_account.changed", _("changed an account at a payment gateway")
     GATEWAY_ACCOUNT_RETIRED = "gateway_account.retired", _("gave an account at a payment gateway up")
     GATEWAY_ACCOUNT_ROTATED = "gateway_account.rotated", _("changed the callback address of a payment gateway")
+    MESSAGES_REQUESTED = "message.requested", _("had messages sent")
+    MESSAGE_REPEATED = "message.repeated", _("had a message sent again")
+    MESSAGE_ASKED = "message.asked", _("asked a provider about a message")
     # A person's own account. No tenant reads these.
     PASSWORD_CHANGED = "password.changed", _("changed the password")
     PASSWORD_RESET = "password.reset", _("reset the password by a mailed link")
@@ -78,6 +81,8 @@ class Action(models.TextChoices):
     RECONCILIATION_REPEATED = "reconciliation.repeated", _("had a day compared again with a payment gateway")
     BREAK_RESOLVED = "reconciliation.resolved", _("explained a difference with a payment gateway")
     TEMPLATE_PUBLISHED = "template.published", _("published the wording of a message")
+    BUDGET_CHANGED = "budget.changed", _("changed what an organisation's texts may cost")
+    PREFIX_RESUMED = "prefix.resumed", _("let codes go to a paused prefix again")
     OPT_OUT_CHANGED = "opt_out.changed", _("noted that an address wants no messages, or wants them again")
     SUPPRESSION_LIFTED = "suppression.lifted", _("let mail go to an address again that had bounced or complained")
     EVENTS_REPLAYED = "outbox.replayed", _("had dead events delivered again")
@@ -90,7 +95,7 @@ TENANT_ACTIONS = [
     choice
     for choice in Action.choices
     if str(choice[0]).partition(".")[0]
-    in {"member", "tenant", "api_key", "invitation", "payment", "refund", "payout", "gateway_account"}
+    in {"member", "tenant", "api_key", "invitation", "payment", "refund", "payout", "gateway_account", "message"}
 ]
 
 

@@ -94,22 +94,28 @@ _LOOK_EVERY = 0.1
 @overload
 def idempotent(handler: Handler) -> Handler: ...
 @overload
-def idempotent(*, then: Then) -> Callable[[Handler], Handler]: ...
-def idempotent(handler: Handler | None = None, *, then: Then | None = None) -> Handler | Callable[[Handler], Handler]:
+def idempotent(*, then: Then | None = None, is_optional: bool = False) -> Callable[[Handler], Handler]: ...
+def idempotent(
+    handler: Handler | None = None, *, then: Then | None = None, is_optional: bool = False
+) -> Handler | Callable[[Handler], Handler]:
     """Require an `Idempotency-Key` on this method of a tenant's view, and answer repetitions from the store.
 
     `then(resource, still_here)` gives the answer where the handler returned `Unfinished(resource)`; it runs in no
-    transaction and calls `still_here()` at least once a second.
+    transaction and calls `still_here()` at least once a second. With `is_optional`, a request without a key is simply
+    done, each time that it comes.
     """
     if handler is None:
-        return partial(_idempotent, then=then)
+        return partial(_idempotent, then=then, is_optional=is_optional)
     return _idempotent(handler, then=None)
 
 
-def _idempotent(handler: Handler, *, then: Then | None) -> Handler:
+def _idempotent(handler: Handler, *, then: Then | None, is_optional: bool = False) -> Handler:
     @wraps(handler)
     def once(view: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
-        key = read_key(request.headers.get("Idempotency-Key"))
+        header = request.headers.get("Idempotency-Key")
+        if header is None and is_optional:
+            return handler(view, request, *args, **kwargs)
+        key = read_key(header)
         row = _Row(f"{current_tenant_id()}:{request.user.pk}", key, fingerprint_of(request), then)
         with joined_transaction():
             if not _claim(row.scope, row.key, row.fingerprint):
@@ -124,6 +130,7 @@ def _idempotent(handler: Handler, *, then: Then | None) -> Handler:
         return StoredResponse(body, status, is_replay=False)
 
     once.is_idempotent = True  # type: ignore[attr-defined]  # the schema reads it
+    once.is_key_optional = is_optional  # type: ignore[attr-defined]
     return once
 
 

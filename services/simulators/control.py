@@ -76,8 +76,9 @@ def read_natural(request: Request, name: str, default: int) -> int:
 
 
 def list_messages_by_mail(request: Request) -> Response:
-    """E-mail written to files, newest first, with `?to=` for one address. A thread's work: it reads files."""
+    """E-mail written to files, newest first: `?to=` for one address, `?limit=`. A thread's work: it reads files."""
     mails = list_mail(world_of(request).config.mail_dir, request.query_params.get("to"))
+    mails = mails[: read_natural(request, "limit", len(mails))]
     return JSON({"messages": [mail_as_data(mail) for mail in mails]})
 
 

@@ -21,8 +21,15 @@ from services.simulators.world import JSON, World, world_of
 
 
 async def list_texts(request: Request) -> Response:
-    """Texts exactly as the providers received them, newest first: `?provider=`, `?phone=`, `?reference=`, `?limit=`."""
-    return JSON({"texts": [text_as_data(world_of(request), text, time.time()) for text in asked_for(request)]})
+    """Texts exactly as the providers received them, newest first: `?provider=`, `?phone=`, `?reference=`, `?limit=`.
+
+    `hears` are the providers that pass on what people text back.
+    """
+    world, now = world_of(request), time.time()
+    hears = [
+        {"provider": each.code, "name": each.name} for each in world.sms_providers.values() if each.hear is not None
+    ]
+    return JSON({"texts": [text_as_data(world, text, now) for text in asked_for(request)], "hears": hears})
 
 
 async def list_beem_texts(request: Request) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -79,3 +80,24 @@ def test_what_callers_write_is_shown_and_never_run(clickpesa, page, errors):
 
     expect(page.locator("main")).to_contain_text(FORGED)
     assert page.title() == "Pay TZS 700"
+
+
+def test_a_phone_shows_its_texts_newest_last_and_texts_back(clickpesa, page, errors):
+    simulator = clickpesa.simulator
+    for text in ("The first", FORGED):
+        form = {"username": "sandbox", "to": "+254712345678", "message": text, "from": "FARAJA"}
+        headers = {"apiKey": "demo-africastalking-key", "Accept": "application/json"}
+        sent = httpx.post(f"{simulator.url}/africastalking/version1/messaging", data=form, headers=headers)
+        assert sent.status_code == 201, sent.text
+    page.goto(f"{simulator.url}/simulator/#Phones")
+
+    phone = page.locator(".phone", has_text="+254712345678")
+    expect(phone.locator(".sms")).to_have_text(["The first", FORGED])
+    expect(phone.locator(".bubble").first).to_contain_text("FARAJA")
+    expect(phone.locator(".bubble").first).to_contain_text("delivered")
+    phone.get_by_label("Text back from +254712345678").fill("STOP")
+    phone.get_by_role("button", name="Send").click()
+
+    expect(phone.locator(".ours .sms")).to_have_text("STOP")
+    [answer] = [text for text in httpx.get(f"{simulator.url}/simulator/texts").json()["texts"] if text["is_inbound"]]
+    assert (answer["text"], answer["phone"], answer["provider"]) == ("STOP", "254712345678", "africastalking")

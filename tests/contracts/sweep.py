@@ -29,6 +29,7 @@ LEFT_OUT = {
 SHOWS_NOTHING = {
     "gateways_list": "names of gateways in the settings, and whose account each is: own or shared",
     "gateway_account_get": "found by the gateway's name; tests/apps/payments/test_accounts.py asks as a stranger",
+    "messaging_spend": "sums; tests/apps/messaging/test_messages_api.py asks as a stranger",
     "messaging_templates_list": "the platform's wordings, the same for every tenant",
     "messaging_template_get": "the platform's wordings, the same for every tenant",
     "notifications_unread_count": "a number; tests/apps/messaging/test_notifications.py asks as a stranger",

@@ -11,14 +11,17 @@ from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.accounts.services.accounts import create_operator
 from apps.accounts.services.codes import request_login_code
 from apps.messaging.channels import Channel
+from apps.messaging.models.limits import PrefixPause
 from apps.messaging.models.messages import DeliveryReport, Message
 from apps.messaging.models.people import MessagePreference, OptOut
 from apps.messaging.models.suppression import EmailSuppression
+from apps.messaging.services.budgets import set_budget
 from apps.messaging.services.consent import record_opt_out
 from apps.messaging.services.messages import queue_message
 from apps.messaging.services.receipts import send_receipt
@@ -71,6 +74,8 @@ def rows(in_tenant) -> dict[type[Model], Any]:
     found += [publish_version(operator_id=in_tenant.user.pk, key="refund", language="en", forms=wording)]
     found += [MessagePreference.objects.create(user=in_tenant.user, kind="service", channel="sms", is_wanted=False)]
     found.append(EmailSuppression.objects.create(address="a@example.com", reason="bounce", provider="email:azure"))
+    found.append(set_budget(tenant_id=in_tenant.tenant_id, daily=100, monthly=None))
+    found.append(PrefixPause.objects.create(prefix="+25571234", sent=60, verified=1, until=timezone.now()))
     make_linked_account(in_tenant)
     found.append(SocialAccount.objects.get())
     return {type(row): row for row in found}

@@ -36,6 +36,7 @@ from tests.factories.accounts import (
     with_proven_phone,
 )
 from tests.factories.factors import phone_being_set_up, with_second_factor, with_second_factor_still_signed_in
+from tests.factories.messages import a_wish_to_send, make_message
 from tests.factories.notifications import make_notification
 from tests.factories.payments import (
     a_wish_to_pay,
@@ -89,6 +90,7 @@ ROWS: dict[str, Callable[[Member], uuid.UUID]] = {
     "refund_id": lambda member: make_refund(member, reason=CANARY).pk,
     "payout_id": lambda member: make_payout_anywhere(member, narration=CANARY).pk,
     "notification_id": lambda member: make_notification(member, title=CANARY).pk,
+    "message_id": lambda member: make_message(member, text=CANARY).pk,
     "session_id": lambda member: open_session(user=member.user, transport="body", user_agent=CANARY)[0].session.pk,
     "invitation_id": lambda member: make_invitation(member).pk,
     "key_id": lambda member: make_api_key(member, name=CANARY)[0].pk,
@@ -316,6 +318,12 @@ RIGHT = {
         body=lambda _: delivery_body(load("beem", "pushed_report_delivered")),
         values=lambda _: {"gateway": "beem", "token": TOKENS["beem"]},
     ),
+    ("MessageListView", "GET"): Right(),
+    ("MessageListView", "POST"): Right(body=lambda _: a_wish_to_send(), headers=a_new_key),
+    ("MessageBatchView", "POST"): Right(body=lambda _: a_wish_to_send(to=["+255754000111", "0712345678"])),
+    ("MessagePriceView", "POST"): Right(body=lambda _: {"to": ["+255754000111"], "text": "Half price today."}),
+    ("MessageDetailView", "GET"): Right(values=lambda member: row(member, "message_id")),
+    ("SpendView", "GET"): Right(),
     ("TemplateListView", "GET"): Right(),
     ("TemplateDetailView", "GET"): Right(values=lambda _: {"key": "receipt"}),
     ("TemplatePreviewView", "POST"): Right(

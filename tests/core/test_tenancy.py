@@ -51,6 +51,9 @@ MAY_LOOK_EVERYWHERE = {
     "core/admin.py",
     "apps/payments/selectors/figures.py",  # the dashboard of the platform's staff
     "apps/payments/selectors/search.py",
+    "apps/messaging/selectors/figures.py",
+    "apps/messaging/selectors/search.py",
+    "apps/messaging/selectors/stories.py",  # the same of messages
     "apps/payments/selectors/stories.py",  # what happened to one payment, on their page of it
 }
 # Modules that open a room. Everything else is in one, or asks for one by `tenant_scope`.
@@ -71,6 +74,7 @@ MAY_OPEN_A_SCOPE = {
     "apps/payments/services/accounts.py",
     "apps/payments/services/reconciliation.py",
     "core/admin.py",
+    "apps/messaging/admin/limits.py",  # staff say what a tenant's texts may cost
     "core/compiled.py",  # with a placeholder in the tenant's place, to make SQL
 }
 

@@ -26,6 +26,7 @@ class Demo(Frontend):
         self._show_settling(payment)
         self._show_callback(payment)
         self._show_receipts(payment)
+        self._show_log(payment)
         self._show_swahili(payment)
         self._show_page_and_refund()
         self._refresh_tokens()
@@ -111,6 +112,21 @@ class Demo(Frontend):
         self._expect("one e-mail went to the person who started the payment", len(mails) == 1, len(mails))
         self._expect("its subject: Receipt for TZS 5,000", mails[0]["subject"] == "Receipt for TZS 5,000")
         self._expect("it names the reference", payment.reference in mails[0]["text"])
+
+    def _show_log(self, payment: Payment) -> None:
+        self._step("The same two in the log of messages, with what the text cost")
+        path = f"/api/v1/messaging/messages/?kind=receipt&to=%2B{payment.phone.lstrip('+')}"
+        texts = self._until(lambda: self._delivered(path), "The delivery report")
+        self._show(texts)
+        self._expect("the text was delivered", texts[0]["status"] == "delivered", texts[0]["status"])
+        self._expect("its price is known", texts[0]["price"]["amount"] > 0, texts[0]["price"])
+        path = f"/api/v1/messaging/messages/?kind=receipt&to={self._email}"
+        mails = self._data(self._call("GET", path), 200)["results"]
+        self._expect("the e-mail is there too", [mail["status"] for mail in mails] == ["sent"], len(mails))
+
+    def _delivered(self, path: str) -> list[dict[str, Any]]:
+        found = self._data_of(self._request("GET", path)).get("results", [])
+        return [each for each in found if each["status"] == "delivered"]
 
     def _show_swahili(self, payment: Payment) -> None:
         self._step("The same payment for somebody who reads Swahili")

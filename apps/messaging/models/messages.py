@@ -11,7 +11,11 @@ from apps.common.models import BaseModel
 from apps.messaging.kinds import MessageKind
 from apps.messaging.placeholders import mask_secret
 from apps.messaging.progress import MessageStatus
+from core.money import Money
 from core.tenancy import TenantModel
+
+# Before the name that a client gives to a message, so that it is no name of ours.
+CLIENT_KEY = "client:"
 
 
 class Message(BaseModel, TenantModel):
@@ -78,6 +82,7 @@ class Message(BaseModel, TenantModel):
             models.UniqueConstraint(fields=["tenant", "id"], name="message_in_tenant"),
         ]
         indexes = [models.Index(fields=["tenant", "-created_at", "-id"], name="message_newest")]
+        permissions = [("export_message", "Can export messages")]
 
     def __str__(self) -> str:
         return f"{self.channel} {self.key}"
@@ -86,6 +91,16 @@ class Message(BaseModel, TenantModel):
     def is_urgent(self) -> bool:
         """Whether somebody waits for it."""
         return self.kind != MessageKind.MARKETING
+
+    @property
+    def money(self) -> Money | None:
+        """What one sending costs; None where nothing was counted: an e-mail, or a text that nobody wants."""
+        return Money(self.price, self.currency) if self.currency else None
+
+    @property
+    def client_key(self) -> str:
+        """The name that whoever asked for it over the API gave it; empty without one."""
+        return self.key.removeprefix(CLIENT_KEY) if self.key.startswith(CLIENT_KEY) else ""
 
     @property
     def shown_text(self) -> str:

@@ -22,6 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.messaging.kinds import ESSENTIAL, MessageKind
 from apps.messaging.models.limits import Budget
 from apps.messaging.models.messages import Message
+from apps.messaging.selectors.spend import money_scope, tenant_limits
 from apps.messaging.services.usage import Quota, Share, give_back, of_day, of_month, take
 from core.exceptions import DomainError, RuleViolated, TooManyRequests
 from core.tenancy import tenant_atomic
@@ -98,19 +99,6 @@ def set_budget(*, tenant_id: UUID, daily: int | None, monthly: int | None, note:
     budget, _is_new = Budget.objects.update_or_create(tenant_id=tenant_id, defaults=values)
     found: Budget = budget
     return found
-
-
-def tenant_limits(tenant_id: UUID) -> tuple[int, int]:
-    """What the texts of the tenant in scope may cost within a day and within a month."""
-    own = Budget.objects.filter(tenant_id=tenant_id).first()
-    daily = settings.SMS_TENANT_DAILY_BUDGET if own is None or own.daily is None else own.daily
-    monthly = settings.SMS_TENANT_MONTHLY_BUDGET if own is None or own.monthly is None else own.monthly
-    return daily, monthly
-
-
-def money_scope(tenant_id: UUID | None) -> str:
-    """The `Usage.scope` of a tenant's money, or of everybody's."""
-    return f"money:{tenant_id}" if tenant_id else "money:all"
 
 
 def _shares(message: Message, day: date) -> list[Share]:

@@ -177,7 +177,7 @@ def _text_values(wish: Wish, *, is_strict: bool) -> dict[str, Any]:
     text = clean_text(wish.text)
     try:
         number = check_phone(wish.to)
-        text = _fitting(text, wish, is_strict=is_strict)
+        text = fitting(text, is_strict=is_strict, has_secret=bool(wish.secret))
     except RuleViolated as refusal:
         if is_strict:
             raise
@@ -196,11 +196,14 @@ def _text_values(wish: Wish, *, is_strict: bool) -> dict[str, Any]:
     }
 
 
-def _fitting(text: str, wish: Wish, *, is_strict: bool) -> str:
-    """`text` in no more parts than it may have, or `TextTooLong`; `TextEmpty` for nothing."""
+def fitting(text: str, *, is_strict: bool = True, has_secret: bool = False) -> str:
+    """A cleaned text in no more parts than it may have, or `TextTooLong`; `TextEmpty` for nothing.
+
+    Unless `is_strict` it is cut, but never the placeholder of its secret away.
+    """
     if not text.strip():
         raise TextEmpty
     short = shorten(text, parts=settings.SMS_MAX_PARTS)
-    if short != text and (is_strict or (wish.secret and PLACEHOLDER not in short)):
+    if short != text and (is_strict or (has_secret and PLACEHOLDER not in short)):
         raise TextTooLong
     return short

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
+
+from django.utils.translation import gettext_lazy as _
 
 from apps.messaging.models.messages import Message
 from apps.messaging.progress import MessageStatus as Status
@@ -13,6 +16,7 @@ from apps.messaging.progress import further
 from apps.messaging.services.outcomes import poll_later
 from apps.messaging.services.reports import record_report
 from apps.messaging.services.routing import can
+from core.exceptions import Conflict, NotFound, RuleViolated
 from core.outbox.publisher import publish
 from core.tenancy import tenant_atomic
 from services.http import GatewayUnavailable, OutcomeUnknown
@@ -23,6 +27,22 @@ logger = logging.getLogger("faraja.messaging")
 MAX_TRIES: Final = 2
 MAX_REPEATS: Final = 5  # of one try, where a repetition cannot make a second text
 OPEN: Final = frozenset({Status.SENT, Status.UNCERTAIN})
+# A provider may know more of a text that we gave up on.
+ASKABLE: Final = frozenset({*OPEN, Status.EXPIRED})
+
+
+class NothingToAsk(Conflict):
+    """Its fate is known, or it never went to a provider that answers questions."""
+
+    code = "nothing_to_ask"
+    message = _("There is nothing to ask a provider about this message.")
+
+
+class AnswerRefused(RuleViolated):
+    """The provider answered that it will not say. The log knows its words."""
+
+    code = "answer_refused"
+    message = _("The provider refused to answer. Check the account's credentials.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +62,25 @@ def poll_message(*, message_id: UUID, poll: int) -> None:
     _go_on(message_id=message_id, poll=poll)
 
 
+def ask_about(*, message_id: UUID) -> None:
+    """Ask now, because somebody wants to know, and record the answer. Does not count as one of the polls.
+
+    Raises `NotFound`, `NothingToAsk`, `AnswerRefused`, `GatewayUnavailable` or `OutcomeUnknown`. Not in a transaction.
+    """
+    question = _question(message_id=message_id, among=ASKABLE)
+    if question is None:
+        raise NothingToAsk
+    try:
+        report = get_sms_gateway(question.provider).query(question.text)
+    except SmsRefused as refusal:
+        logger.error(
+            "sms provider refused a question", extra={"provider": question.provider, "code": refusal.code[:50]}
+        )
+        raise AnswerRefused from None
+    if report is not None:
+        record_report(message_id=message_id, provider=question.provider, report=report)
+
+
 def resolve_uncertain(*, message_id: UUID) -> None:
     """No report has come in time: ask, and without news send a text once more, or leave it be.
 
@@ -54,10 +93,12 @@ def resolve_uncertain(*, message_id: UUID) -> None:
 
 
 @tenant_atomic
-def _question(*, message_id: UUID, poll: int | None = None) -> _Question | None:
+def _question(*, message_id: UUID, poll: int | None = None, among: Collection[str] = OPEN) -> _Question | None:
     """What to ask about a message whose fate is open; None when there is nothing to ask, or it was asked already."""
-    message: Message = Message.objects.get(pk=message_id)
-    if message.status not in OPEN or (poll is not None and message.polls != poll):
+    message: Message | None = Message.objects.filter(pk=message_id).first()
+    if message is None:
+        raise NotFound
+    if message.status not in among or (poll is not None and message.polls != poll):
         return None
     if not can(message.provider, SmsCapability.QUERY):
         return None

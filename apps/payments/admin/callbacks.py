@@ -13,12 +13,13 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from apps.payments.admin.filters import GatewayFilter
-from apps.payments.admin.pages import Styles, in_words, operator_id_of
+from apps.payments.admin.pages import in_words
 from apps.payments.admin.redaction import readable_body, readable_headers
 from apps.payments.models.accounts import OWN_ACCOUNT
 from apps.payments.models.inbox import InboxDelivery
 from apps.payments.services.callbacks import replay_delivery
 from core.admin import ReadOnlyAdmin, asked_actions
+from core.admin_story import Styles, operator_id_of
 
 STATES = {"processed": _("processed"), "waiting": _("waiting"), "parked": _("given up")}
 

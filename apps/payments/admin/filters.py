@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -13,28 +13,12 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from apps.payments.admin.words import ANOMALY_NAMES, STATUSES
+from core.admin import WordFilter
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
 ANY = "any"
-
-
-class WordFilter(admin.SimpleListFilter):
-    """Rows whose column has one of a few words. Set `title`, `column` (also the parameter) and `words`."""
-
-    column: str
-    words: Mapping[str, Any] = {}
-
-    def __init_subclass__(cls) -> None:
-        cls.parameter_name = cls.column
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, Any]]:
-        return list(self.words.items())
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        wanted = self.value()
-        return queryset.filter(**{self.column: wanted}) if wanted in dict(self.lookup_choices) else queryset
 
 
 class GatewayFilter(WordFilter):

@@ -11,12 +11,13 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from apps.payments.admin.exports import LedgerLineExport
-from apps.payments.admin.filters import GatewayFilter, WordFilter
-from apps.payments.admin.pages import Styles, code, in_words
+from apps.payments.admin.filters import GatewayFilter
+from apps.payments.admin.pages import in_words
 from apps.payments.admin.timeline import signed
 from apps.payments.admin.words import LINES
 from apps.payments.models.ledger import LedgerLine
-from core.admin import TenantAdmin, TenantFilter
+from core.admin import TenantAdmin, TenantFilter, WordFilter
+from core.admin_story import Styles, code
 from core.exports import AuditedExport
 from core.money import EXPONENTS
 

@@ -2,85 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, cast
-from uuid import UUID
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from django.contrib.admin.utils import unquote
 from django.http import HttpRequest, HttpResponse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from unfold.decorators import display
 
-from apps.payments.admin.timeline import Timeline, link_to
+from apps.payments.admin.timeline import Timeline
 from apps.payments.admin.words import COLOURS, STATUSES, anomaly_name, anomaly_word, status_word
 from apps.payments.selectors.stories import Story
-from core.admin import TenantAdmin
+from core.admin_story import Card, Detail, Figure, StoryPages, link_to
 
 # For columns that give a status and its word (`shown_status_of`).
 STATUS_LABELS = {status: COLOURS.get(status, "default") for status in STATUSES}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """A number of the panel of money."""
-
-    title: str
-    text: str
-    note: str = ""
-    tone: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Detail:
-    """A line of the details beside the timeline."""
-
-    name: str
-    text: str
-    link: str = ""
-    is_code: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
-    """A named group of details."""
-
-    title: str
-    details: Sequence[Detail]
-
-
-class Styles:
-    """The `Media` of these pages."""
-
-    css: ClassVar = {"all": ("payments/admin.css",)}
-
-
-class StoryAdmin(TenantAdmin):
-    """Pages that tell a story instead of showing a form."""
-
-    change_form_before_template = "payments/admin/story.html"
-    fieldsets = ()
-    show_full_result_count = False
-    list_per_page = 50
-
-    Media = Styles
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
-        return ()
-
-    def offers(self, row: Any) -> Collection[str]:
-        """The actions that make sense for a row as it is; the others have no button on its page."""
-        return ()
-
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        row = self.get_object(request, unquote(str(object_id)))
-        offered = {f"{name}_one" for name in self.offers(row)} if row is not None else set()
-        return [each for each in super().get_actions_detail(request, object_id) if each.method.__name__ in offered]
-
-    def has_act_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return bool(request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}"))
+class StoryAdmin(StoryPages):
+    """Pages of what moves money."""
 
     def get_story(self, row: Any) -> Story:
         raise NotImplementedError
@@ -97,6 +38,7 @@ class StoryAdmin(TenantAdmin):
             story = self.get_story(row)
             context |= {
                 "row": row,
+                "headline": row.money.display,
                 "status": status_word(row.status),
                 "status_tone": COLOURS.get(row.status, ""),
                 "figures": list(self.get_figures(row, story)),
@@ -147,16 +89,6 @@ def alarms(row: Any) -> SafeString | str:
     """What a person should look at, in a list."""
     names = ((anomaly_name(each),) for each in anomalies_of(row))
     return format_html_join(" ", '<span class="fj-alarm">{}</span>', names)
-
-
-def operator_id_of(request: HttpRequest) -> UUID:
-    """Who works in the admin."""
-    return cast(UUID, request.user.pk)
-
-
-def code(text: str) -> SafeString | str:
-    """A reference in a list, in letters of one width."""
-    return format_html('<span class="fj-code">{}</span>', text) if text else ""
 
 
 def _words(*, is_payout: bool) -> dict[str, str]:

@@ -16,20 +16,8 @@ from unfold.enums import ActionVariant
 from apps.payments.admin.exports import PaymentExport
 from apps.payments.admin.filters import GatewayFilter, MethodFilter, PaymentAnomalyFilter, status_filter
 from apps.payments.admin.forms import RefundForm
-from apps.payments.admin.pages import (
-    STATUS_LABELS,
-    Card,
-    Detail,
-    Figure,
-    StoryAdmin,
-    Styles,
-    alarms,
-    code,
-    operator_id_of,
-    shown_status_of,
-    tenant_card,
-)
-from apps.payments.admin.timeline import link_to, shown_money
+from apps.payments.admin.pages import STATUS_LABELS, StoryAdmin, alarms, shown_status_of, tenant_card
+from apps.payments.admin.timeline import shown_money
 from apps.payments.admin.words import plain, status_word
 from apps.payments.derivation import AttemptStatus, PaymentStatus, ReviewDecision
 from apps.payments.models.ledger import LedgerLine
@@ -39,6 +27,7 @@ from apps.payments.selectors.stories import Story, get_story_of_payment
 from apps.payments.services.operators import ask_about_payment, call_payment_off, refund_as_seen
 from apps.payments.services.reviews import review_payment
 from core.admin import TenantAdmin, TenantFilter, TenantInline, asked_actions, in_its_room
+from core.admin_story import Card, Detail, Figure, Styles, code, link_to, operator_id_of
 from core.exports import AuditedExport
 
 Kind = LedgerLine.Kind

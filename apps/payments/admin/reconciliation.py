@@ -16,15 +16,16 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from apps.payments.admin.exports import BreakExport
-from apps.payments.admin.filters import GatewayFilter, WordFilter
+from apps.payments.admin.filters import GatewayFilter
 from apps.payments.admin.forms import ExplanationForm
-from apps.payments.admin.pages import Styles, code, in_words, operator_id_of
+from apps.payments.admin.pages import in_words
 from apps.payments.admin.words import BREAK_NAMES, BREAKS, plain
 from apps.payments.models.accounts import OWN_ACCOUNT
 from apps.payments.models.reconciliation import ReconciliationBreak, ReconciliationRun
 from apps.payments.services.breaks import resolve_break
 from apps.payments.services.reconciliation import repeat_reconciliation
-from core.admin import ReadOnlyAdmin, asked_actions
+from core.admin import ReadOnlyAdmin, WordFilter, asked_actions
+from core.admin_story import Styles, code, operator_id_of
 from core.exports import AuditedExport
 from core.logging import redact
 

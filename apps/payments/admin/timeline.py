@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Model
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from apps.accounts.selectors import list_addresses
@@ -20,41 +18,11 @@ from apps.payments.models.ledger import LedgerLine
 from apps.payments.models.payments import Attempt, Observation, PaymentEvent
 from apps.payments.models.transfers import Refund
 from apps.payments.selectors.stories import Story
+from core.admin_story import Entry, Fact, link_to
 from core.money import Money
 
 # Of what happened at the same moment, what led to the other stands first.
 _CALL, _SENT, _NEWS, _LEDGER, _HISTORY = range(5)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
-    """A small detail. `is_code`: a reference or the like, to be copied."""
-
-    name: str
-    text: str
-    is_code: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One line of the timeline. `tone` is a colour of labels; `words` are the provider's or a person's own."""
-
-    at: datetime
-    rank: int
-    title: str
-    icon: str
-    tone: str = ""
-    status: str = ""
-    status_tone: str = ""
-    amount: str = ""
-    words: str = ""
-    by: str = ""
-    facts: tuple[Fact, ...] = ()
-    link: str = ""
-    seq: int = 0
-    became: str = ""
-    became_tone: str = ""
-    anomalies: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -230,15 +198,6 @@ _ICONS: dict[str, str] = {
     "manual": "person",
     "system": "timer",
 }
-
-
-def link_to(request: HttpRequest, row: Model) -> str:
-    """The admin's page of a row; empty for those who may not look at it."""
-    app, name = row._meta.app_label, row._meta.model_name
-    may: Callable[[str], bool] = request.user.has_perm
-    if not (may(f"{app}.view_{name}") or may(f"{app}.change_{name}")):
-        return ""
-    return reverse(f"admin:{app}_{name}_change", args=[row.pk])
 
 
 def signed(money: Money) -> str:

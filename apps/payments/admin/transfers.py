@@ -15,8 +15,8 @@ from unfold.enums import ActionVariant
 from apps.payments.admin.exports import PayoutExport, RefundExport
 from apps.payments.admin.filters import GatewayFilter, TransferAnomalyFilter, status_filter
 from apps.payments.admin.forms import EvidenceForm
-from apps.payments.admin.pages import Card, Detail, Figure, StoryAdmin, alarms, code, operator_id_of, tenant_card
-from apps.payments.admin.timeline import link_to, shown_money
+from apps.payments.admin.pages import StoryAdmin, alarms, tenant_card
+from apps.payments.admin.timeline import shown_money
 from apps.payments.admin.words import plain
 from apps.payments.models.transfers import Payout, Refund
 from apps.payments.selectors.search import spelled
@@ -25,6 +25,7 @@ from apps.payments.services.operators import ask_about_payout, ask_about_refund,
 from apps.payments.services.refunds import complete_refund, reject_refund
 from apps.payments.transfers import ENDED, TransferStatus
 from core.admin import TenantFilter, UseCase, asked_actions, in_its_room
+from core.admin_story import Card, Detail, Figure, code, link_to, operator_id_of
 from core.exports import AuditedExport
 
 # Each is a call that may take long, and all of them are one request.
