@@ -313,7 +313,6 @@ SPECTACULAR_SETTINGS = {
         "InvitationStatusEnum": "apps.tenants.models.InvitationStatus",
         "ChannelEnum": "apps.messaging.channels.Channel",
         "MessageChannelEnum": "apps.messaging.models.messages.Message.Channel",
-        "MessageKindEnum": "apps.messaging.kinds.MessageKind",
         "RequestedKindEnum": "apps.messaging.serializers.messages.KINDS",
         "MessageStatusEnum": "apps.messaging.progress.MessageStatus",
         "AuditActionEnum": "core.audit.actions.TENANT_ACTIONS",
