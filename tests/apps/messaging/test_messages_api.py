@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from apps.messaging.channels import Channel
 from apps.messaging.models.limits import Usage
 from apps.messaging.models.messages import Message
 from apps.messaging.services.budgets import set_budget
@@ -20,7 +21,7 @@ from apps.messaging.services.consent import record_opt_out
 from apps.messaging.services.reports import record_report
 from apps.messaging.services.sending import send_message
 from apps.messaging.services.templates import publish_version
-from apps.messaging.wordings import Channel, Form
+from apps.messaging.wordings import Form
 from apps.tenants.models import Membership
 from core.audit.actions import Action
 from core.audit.models import AuditEntry
@@ -428,7 +429,7 @@ def test_the_list_walks_by_cursor_in_a_fixed_number_of_queries(member):
     client.get(URL)
     counts = set()
     seen: list[str] = []
-    cursor = ""
+    cursor: str | None = ""
 
     while cursor is not None:
         with CaptureQueriesContext(connection) as queries:
