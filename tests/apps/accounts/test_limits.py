@@ -435,6 +435,8 @@ def test_every_limited_operation_says_so_in_the_schema():
         "payments_refund",
         "payments_balance",
         "gateway_account_save",
+        "messages_send",
+        "messages_send_many",
         "gateway_account_retire",
         "gateway_account_rotate_callback",
         "refunds_complete",

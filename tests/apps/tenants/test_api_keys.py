@@ -289,6 +289,12 @@ def test_the_schema_names_keys_where_they_open_and_nowhere_else(db):
         "payments_ledger",
         "payments_totals",
         "gateways_list",
+        "messages_send",
+        "messages_send_many",
+        "messages_list",
+        "messages_get",
+        "messages_price",
+        "messaging_spend",
     }
     assert schema["components"]["securitySchemes"]["apiKey"]["name"] == "Authorization"
 

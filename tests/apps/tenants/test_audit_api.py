@@ -214,6 +214,7 @@ def test_only_what_happens_to_tenants_can_be_asked_for():
         "refund",
         "payout",
         "gateway_account",
+        "message",
     }
 
 
