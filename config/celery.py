@@ -10,6 +10,10 @@ from celery.schedules import crontab
 from celery.signals import task_prerun, worker_init
 from django.db import close_old_connections
 
+from core.connections import let_go_of_bad_connections
+
+DELIVERY = "core.outbox.tasks.deliver_event_task"
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
 
 app = Celery("faraja")
@@ -40,9 +44,12 @@ app.conf.beat_schedule = {
 
 
 @task_prerun.connect
-def look_at_connections(**_kwargs: Any) -> None:
+def look_at_connections(task: Any, **_kwargs: Any) -> None:
     """Let go of a connection that was cut: a thread that kept it would fail every task that it is given."""
-    close_old_connections()
+    if task.name == DELIVERY:
+        let_go_of_bad_connections()  # there are many of them, and `relay.deliver` survives one that was cut just now
+    else:
+        close_old_connections()
 
 
 @worker_init.connect

@@ -20,6 +20,7 @@ from apps.accounts.tasks import (
     tell_social_unlinked_task,
 )
 from apps.messaging.tasks import (
+    ask_about_email_task,
     poll_message_task,
     resolve_uncertain_task,
     send_message_task,
@@ -77,6 +78,7 @@ SUBSCRIBERS: Mapping[str, Sequence[Callable[..., None]]] = {
     "reconciliation.due": [run_reconciliation_task],
     "gateway.callback_received": [process_callback_task],
     "message.queued": [send_message_task],
+    "email.poll_due": [ask_about_email_task],
     "message.uncertain": [resolve_uncertain_task],
     "message.poll_due": [poll_message_task],
 }

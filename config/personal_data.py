@@ -13,7 +13,9 @@ from apps.accounts.services.deletion import redact_person
 from apps.messaging.selectors.messages import export_messages
 from apps.messaging.selectors.notifications import export_notifications
 from apps.messaging.selectors.people import export_opt_outs, export_preferences
+from apps.messaging.selectors.suppression import export_suppressions
 from apps.messaging.services.deletion import erase_choices, erase_messages, erase_notifications
+from apps.messaging.services.suppression import erase_suppressions
 from apps.payments.selectors.personal import export_payments, export_payouts, export_refunds
 from apps.tenants.selectors.exports import export_api_keys, export_invitations, export_memberships
 from apps.tenants.services.deletion import erase_from_tenants
@@ -36,8 +38,16 @@ PERSONAL_DATA = PersonalData(
         "notifications": export_notifications,
         "message_preferences": export_preferences,
         "message_opt_outs": export_opt_outs,
+        "mail_suppressions": export_suppressions,
     },
     # Payments are the books of the tenant and stay: see docs/people.md. Memberships end after what is found through
     # them, and the account itself comes last.
-    erasers=[erase_messages, erase_notifications, erase_choices, erase_from_tenants, redact_person],
+    erasers=[
+        erase_messages,
+        erase_notifications,
+        erase_choices,
+        erase_suppressions,
+        erase_from_tenants,
+        redact_person,
+    ],
 )

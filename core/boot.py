@@ -16,8 +16,8 @@ MIN_KEY_LENGTH = 32
 MIN_DISTINCT_CHARACTERS = 10
 _WEAK = "missing or weak; set it to the output of: openssl rand -base64 48"
 MIN_CALLBACK_TOKEN_LENGTH = 22  # 128 bits in URL-safe base64
-# The second as keys of webhooks are written: base64 of faraja-demo-.
-DEMO_BEGINNINGS = ("demo-", "whsec_ZmFyYWphLWRlbW8t")
+# The second and third as keys are written: base64 of faraja-demo- (webhooks) and of demo- (Azure).
+DEMO_BEGINNINGS = ("demo-", "whsec_ZmFyYWphLWRlbW8t", "ZGVtby1")
 APP_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 BROWSER_SCHEMES = frozenset(
     {"http", "https", "javascript", "data", "vbscript", "file", "blob", "about", "ftp", "ws", "wss"}
@@ -46,8 +46,7 @@ def weaknesses(settings: Mapping[str, Any]) -> Iterator[str]:
         yield "ALLOWED_HOSTS must name the hosts that are served, without wildcards."
     if settings["DATABASES"]["default"]["ENGINE"] == "django.db.backends.sqlite3":
         yield "DATABASE_URL must name a PostgreSQL server; SQLite is for one computer."
-    if not os.environ.get("EMAIL_URL"):
-        yield "EMAIL_URL is missing; e-mail would go nowhere."
+    yield from _email_weaknesses(settings)
     if not settings["FRONTEND_URL"].startswith("https://"):
         yield "FRONTEND_URL must be the https address of the web frontend; links in e-mails lead there."
     if not settings["PUBLIC_URL"].startswith("https://"):
@@ -106,10 +105,36 @@ def _sealing_weaknesses(settings: Mapping[str, Any]) -> Iterator[str]:
             yield f"ENCRYPTION_KEYS repeats another key in place {place}; one leak must not open both."
 
 
+def _email_weaknesses(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Of who sends mail, and of every account of which anything is configured."""
+    chosen, accounts = settings.get("EMAIL_PROVIDER", "smtp"), settings.get("EMAIL_PROVIDERS", {})
+    if chosen == "smtp" and not os.environ.get("EMAIL_URL"):
+        yield "EMAIL_URL is missing; e-mail would go nowhere. Set it, or EMAIL_PROVIDER with its credentials."
+    if chosen != "smtp" and chosen not in accounts:
+        yield f"EMAIL_PROVIDER names {chosen}, which is not known; see docs/email.md."
+    for code, config in accounts.items():
+        if "CALLBACK_TOKEN" not in config:
+            continue  # a mail server: it has no account and reports nothing
+        prefix = config.get("PREFIX", code)
+        yield from _option_weaknesses(prefix, config)
+        together = [name for name in config.get("TOGETHER", ()) if not config["OPTIONS"][name]]
+        if 0 < len(together) < len(config.get("TOGETHER", ())):
+            yield f"{f'{prefix}_{together[0]}'.upper()} is empty, and its other half is not."
+        has_token = bool(config["CALLBACK_TOKEN"])
+        if has_token:
+            yield from _callback_weaknesses(prefix, config["CALLBACK_TOKEN"])
+        for name in config.get("FOR_REPORTS", ()):
+            if has_token != bool(config["OPTIONS"][name]):
+                variable, token = f"{prefix}_{name}".upper(), f"{prefix}_CALLBACK_TOKEN".upper()
+                yield f"{variable} and {token} go together: set both, or neither and hear of no bounces."
+
+
 def _option_weaknesses(code: str, config: Mapping[str, Any]) -> Iterator[str]:
     for name, value in (config["OPTIONS"] | (config.get("CREDENTIALS") or {})).items():
         variable = f"{code}_{name}".upper()
         if name.endswith("url"):
+            if not value and name in config.get("OPTIONAL", ()):
+                continue
             if urlsplit(value).scheme != "https":
                 yield f"{variable} must be an https address; a simulator's is for development."
         elif any(isinstance(each, str) and each.startswith(DEMO_BEGINNINGS) for each in _listed(value)):

@@ -9,6 +9,7 @@ The authenticator or the outbox relay opens the scope. Headers, paths and bodies
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
@@ -25,6 +26,8 @@ R = TypeVar("R")
 M = TypeVar("M", bound="TenantModel")
 
 _current = context.tenant_id
+# What `tenant_transaction` has told PostgreSQL in this thread's transaction, so that it need not be told again.
+_told = threading.local()
 
 
 class TenantContextMissing(RuntimeError):
@@ -76,29 +79,53 @@ def tenant_transaction() -> Iterator[None]:
     Outside any tenant the setting is empty and the policies show nothing.
     """
     is_outermost = not connection.in_atomic_block
+    wanted, told = _scope_text(_current.get()), None if is_outermost else _told_scope()
     with transaction.atomic():
         if connection.vendor != "postgresql":
             yield
             return
-        before = _set_row_scope(_current.get())
-        yield
+        before = wanted if told == wanted else _set_row_scope(wanted)
+        _told.scope = wanted
+        try:
+            yield
+        finally:
+            _told.scope = told
         # The end of the outermost transaction forgets the setting, and a rollback restores it; only a finished
         # inner block has to put it back.
-        if not is_outermost and before != _scope_text(_current.get()):
+        if not is_outermost and before != wanted:
             _set_row_scope(before)
 
 
-def _scope_text(tenant_id: UUID | str | None) -> str:
+@contextmanager
+def joined_transaction() -> Iterator[None]:
+    """Nothing inside a transaction of this tenant's, else a `tenant_transaction`.
+
+    It saves the savepoint. For what only reads, and for what nobody goes on after in the same transaction if it fails.
+    """
+    is_inside = connection.vendor != "postgresql" or _told_scope() == _scope_text(_current.get())
+    if connection.in_atomic_block and is_inside:
+        yield
+        return
+    with tenant_transaction():
+        yield
+
+
+def _told_scope() -> str | None:
+    scope: str | None = getattr(_told, "scope", None)
+    return scope
+
+
+def _scope_text(tenant_id: UUID | None) -> str:
     return str(tenant_id) if tenant_id else ""
 
 
-def _set_row_scope(tenant_id: UUID | str | None) -> str:
+def _set_row_scope(scope: str) -> str:
     """Set `app.tenant_id` for this transaction; return what it was."""
     with connection.cursor() as cursor:
         cursor.execute(
             "WITH before AS MATERIALIZED (SELECT COALESCE(current_setting('app.tenant_id', true), '') AS tenant)"
             " SELECT before.tenant, set_config('app.tenant_id', %s, true) FROM before",
-            [_scope_text(tenant_id)],
+            [scope],
         )
         return str(cursor.fetchone()[0])
 
@@ -109,6 +136,17 @@ def tenant_atomic(function: Callable[P, R]) -> Callable[P, R]:
     @wraps(function)
     def inside(*args: P.args, **kwargs: P.kwargs) -> R:
         with tenant_transaction():
+            return function(*args, **kwargs)
+
+    return inside
+
+
+def tenant_joined(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorator: run a function that only reads in `joined_transaction`."""
+
+    @wraps(function)
+    def inside(*args: P.args, **kwargs: P.kwargs) -> R:
+        with joined_transaction():
             return function(*args, **kwargs)
 
     return inside

@@ -150,6 +150,7 @@ class HttpClient:
         path_values: Mapping[str, str] | None = None,
         json: Any = None,
         form: Mapping[str, str] | None = None,
+        content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
         read_timeout: float | None = None,
@@ -158,8 +159,8 @@ class HttpClient:
         """One call, one answer of any status; a redirect is an answer too.
 
         `path` is a template such as `/payments/{reference}`, filled from `path_values` with everything but unreserved
-        characters escaped; the template, not the filled path, is logged. Without `json` and `form` (which is sent as
-        an HTML form is) there is no body.
+        characters escaped; the template, not the filled path, is logged. The body is `json`, `form` (sent as an HTML
+        form is), `content` (JSON from `json_bytes`, where the exact bytes are signed) or nothing.
         `is_question` (default: true for GET and HEAD) says that the call changes nothing at the provider.
 
         Raises `GatewayUnavailable` when no byte of the request can have left (name lookup, refused, TLS, no free
@@ -168,8 +169,9 @@ class HttpClient:
         """
         is_question = method in ("GET", "HEAD") if is_question is None else is_question
         read_timeout = self._read_timeout if read_timeout is None else read_timeout
-        body, media_type = _encode(json, form)
-        target, outgoing = self._target(path, path_values, params), self._headers(headers, media_type)
+        body, media_type = (content, "application/json") if content is not None else _encode(json, form)
+        target = self.target(path, path_values=path_values, params=params).encode("ascii")
+        outgoing = self._headers(headers, media_type)
         started = time.monotonic()
         call = _Call(ends_at=started + (self._deadline or read_timeout + OVERHEAD), path=path)
         token = _current.set(call)
@@ -209,12 +211,15 @@ class HttpClient:
         # Outside the except block, so that the library's error, which may quote what was received, is not chained.
         raise GatewayUnavailable if is_question or not call.is_sent else OutcomeUnknown
 
-    def _target(self, path: str, values: Mapping[str, str] | None, params: Mapping[str, str] | None) -> bytes:
+    def target(
+        self, path: str, *, path_values: Mapping[str, str] | None = None, params: Mapping[str, str] | None = None
+    ) -> str:
+        """Path and query exactly as `request` sends them, for providers to whom they are signed."""
         filled = "".join(
-            literal + (quote((values or {})[name], safe="") if name else "")
+            literal + (quote((path_values or {})[name], safe="") if name else "")
             for literal, name, _spec, _conversion in Formatter().parse(path)
         )
-        return (self._prefix + filled + ("?" + urlencode(params) if params else "")).encode("ascii")
+        return self._prefix + filled + ("?" + urlencode(params) if params else "")
 
     def _headers(self, headers: Mapping[str, str] | None, media_type: str) -> list[tuple[bytes, bytes]]:
         # "identity": a compressed body would need a second cap, on what it unfolds to.
@@ -365,8 +370,13 @@ def _encode(json: Any, form: Mapping[str, str] | None) -> tuple[bytes | None, st
         return urlencode(form).encode("ascii"), "application/x-www-form-urlencoded"
     if json is None:
         return None, ""
-    # ASCII with escapes can carry any text, lone surrogates included; floats that JSON lacks are refused.
-    return json_module.dumps(json, separators=(",", ":"), allow_nan=False).encode("ascii"), "application/json"
+    return json_bytes(json), "application/json"
+
+
+def json_bytes(value: Any) -> bytes:
+    """The bytes that go out for `value`. `ValueError` for floats that JSON lacks."""
+    # ASCII with escapes can carry any text, lone surrogates included.
+    return json_module.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
 def _read_capped(chunks: Iterable[bytes]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from rest_framework.test import APIClient
 
 from core.append_only import removal_allowed
 from core.tenancy import outside_tenants, tenant_scope
+from tests import templates
 from tests.chromium import NO_BROWSER, find_chromium
 from tests.e2e.kits import kit, postgresql_kit, sqlite_kit  # noqa: F401  fixtures of e2e/ and chaos/, one kit for both
 from tests.factories.accounts import Member, make_member
@@ -22,6 +24,10 @@ pytest_plugins = ["tests.figures", "tests.schedule", "tests.wire_spy"]
 # A computer that is busy with other tests is slow, not wrong.
 hypothesis_settings.register_profile("suite", deadline=None)
 hypothesis_settings.load_profile("suite")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(templates)  # the kits have imported it: too late for a name in `pytest_plugins`
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -63,6 +69,23 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             terminalreporter.write_line(f"  {nodeid}")
     if left_out := config.stash.get(_LEFT_OUT, 0):
         terminalreporter.write_line(f"{left_out} tests need PostgreSQL and were left out: this run is on SQLite.")
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of collected tests and the whole of Django live until the end: no collector need walk over them again.
+
+    And it need not come as often as in a process that has to stay small.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
+    """Begin with a copy of the run's migrated database, where there is one; Django then finds nothing to migrate."""
+    if connection.vendor == "postgresql":
+        connection.settings_dict["TEST"]["TEMPLATE"] = templates.postgresql_template()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,8 +20,11 @@ def known_codes() -> frozenset[str]:
     return frozenset(all_codes())
 
 
-def faults_in(response: Any) -> list[str]:
-    """What is wrong with this answer as an envelope; empty when nothing is."""
+def faults_in(response: Any, *, has_more: bool = False) -> list[str]:
+    """What is wrong with this answer as an envelope; empty when nothing is.
+
+    `has_more`: a success may hold fields beside the envelope's.
+    """
     faults = []
     if not _REQUEST_ID.fullmatch(response.headers.get("X-Request-ID", "")):
         faults.append("no X-Request-ID")
@@ -36,7 +39,10 @@ def faults_in(response: Any) -> list[str]:
         body = json.loads(response.content)
     except ValueError:
         return [*faults, f"not JSON: {response.content[:80]!r}"]
-    return faults + _faults_in_body(body, is_error=response.status_code >= 400)
+    is_error = response.status_code >= 400
+    if has_more and not is_error and isinstance(body, dict):
+        body = {name: value for name, value in body.items() if name in SUCCESS_KEYS}
+    return faults + _faults_in_body(body, is_error=is_error)
 
 
 def _faults_in_body(body: Any, *, is_error: bool) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
@@ -39,6 +41,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    times = Counter(item.nodeid for item in items)
+    if twice := sorted(nodeid for nodeid, number in times.items() if number > 1):
+        # xdist would run one of them, and nobody would miss the others.
+        raise pytest.UsageError(f"several tests have the same id: {', '.join(twice)}")
     places = {file: place for place, file in enumerate(FIRST)}
     items.sort(key=lambda item: places.get(file_of(item.nodeid), len(FIRST)))
 

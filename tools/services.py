@@ -344,11 +344,15 @@ def services(environ: Mapping[str, str] = os.environ) -> Iterator[Services]:
 
 
 @contextlib.contextmanager
-def fresh_database(url: str) -> Iterator[str]:
-    """An empty database on the server of `url`, for the same role; its URL. Dropped, sessions and all, at the end."""
+def fresh_database(url: str, *, template: str = "template1") -> Iterator[str]:
+    """A new database on the server of `url`, for the same role; its URL. Dropped, sessions and all, at the end.
+
+    It is empty, or a copy of the database `template`.
+    """
     name = f"{ROLE}_{secrets.token_hex(6)}"
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
     try:
         yield urlsplit(url)._replace(path=f"/{name}").geturl()
     finally:

@@ -25,6 +25,7 @@ READY_SECONDS = 60.0
 # The tokens in the callback addresses are the development settings' own.
 CLICKPESA_CALLBACK = "/api/v1/webhooks/clickpesa/demo-clickpesa-callback-token/"
 SOCIAL_CALLBACKS = "/api/v1/auth/social"
+AZURE_EMAIL_CALLBACK = "/api/v1/messaging/reports/email/azure/demo-azure-email-callback-token/"
 BEEM_CALLBACK = "/api/v1/messaging/reports/beem/demo-beem-callback-token/"
 AFRICASTALKING_CALLBACK = "/api/v1/messaging/reports/africastalking/demo-africastalking-callback-token/"
 TWILIO_CALLBACK = "/api/v1/messaging/reports/twilio/demo-twilio-callback-token/"
@@ -80,6 +81,7 @@ def stack_env(base: Mapping[str, str], place: Place, *, database_url: str, redis
     env["SIMULATOR_MAIL_DIR"] = str(place.mail_dir)
     env["SIMULATOR_LEDGER"] = str(place.var / "simulators.sqlite3")
     env["SIMULATOR_CLICKPESA_CALLBACK_URL"] = place.base_url + CLICKPESA_CALLBACK
+    env["SIMULATOR_AZURE_EMAIL_CALLBACK_URL"] = place.base_url + AZURE_EMAIL_CALLBACK
     env["SIMULATOR_BEEM_CALLBACK_URL"] = place.base_url + BEEM_CALLBACK
     env["SIMULATOR_AFRICASTALKING_CALLBACK_URL"] = place.base_url + AFRICASTALKING_CALLBACK
     env["SIMULATOR_TWILIO_CALLBACK_URL"] = place.base_url + TWILIO_CALLBACK

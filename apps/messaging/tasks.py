@@ -7,6 +7,7 @@ from uuid import UUID
 from celery import shared_task
 from django.utils import timezone
 
+from apps.messaging.services.emails import ask_about_email
 from apps.messaging.services.guard import purge_guard
 from apps.messaging.services.notifications import purge_notifications, tell_settled
 from apps.messaging.services.polling import poll_message, resolve_uncertain
@@ -52,3 +53,7 @@ def purge_messaging_task() -> None:
 def purge_notifications_task() -> None:
     """Once a day, by beat."""
     purge_notifications()
+
+
+def ask_about_email_task(*, message_id: str, **_: object) -> None:
+    ask_about_email(message_id=UUID(message_id))

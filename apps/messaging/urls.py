@@ -1,8 +1,9 @@
 from django.urls import path
 
-from apps.messaging.views import callbacks, messages, notifications, people, spend, templates
+from apps.messaging.views import callbacks, emails, messages, notifications, people, spend, templates
 
 urlpatterns = [
+    path("messaging/reports/email/<slug:provider>/<slug:token>/", emails.EmailReportView.as_view()),
     path("messaging/reports/<slug:gateway>/<slug:token>/", callbacks.DeliveryReportView.as_view()),
     path("messaging/messages/", messages.MessageListView.as_view()),
     path("messaging/messages/bulk/", messages.MessageBatchView.as_view()),

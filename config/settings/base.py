@@ -147,7 +147,6 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
-CELERY_DB_REUSE_MAX = 1000
 CELERY_TIMEZONE = "UTC"
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 1,
@@ -309,11 +308,11 @@ SPECTACULAR_SETTINGS = {
         "PaymentMethodEnum": "apps.payments.methods.METHODS",
         "SignInMethodEnum": "apps.accounts.methods.Method",
         "TransferStatusEnum": "apps.payments.transfers.ShownStatus",
+        "MessageKindEnum": "apps.messaging.kinds.MessageKind",
         "LedgerKindEnum": "apps.payments.models.ledger.LedgerLine.Kind",
         "InvitationStatusEnum": "apps.tenants.models.InvitationStatus",
         "ChannelEnum": "apps.messaging.channels.Channel",
         "MessageChannelEnum": "apps.messaging.models.messages.Message.Channel",
-        "MessageKindEnum": "apps.messaging.kinds.MessageKind",
         "RequestedKindEnum": "apps.messaging.serializers.messages.KINDS",
         "MessageStatusEnum": "apps.messaging.progress.MessageStatus",
         "AuditActionEnum": "core.audit.actions.TENANT_ACTIONS",
@@ -502,6 +501,9 @@ SMS_GUARD_MIN_PERCENT = 20
 SMS_GUARD_PAUSE = timedelta(hours=24)
 # How long a notification stays in the app after it was read.
 NOTIFICATIONS_KEEP_READ_DAYS = env.int("NOTIFICATIONS_KEEP_READ_DAYS", default=90)
+# Who sends mail, and every account that there is (config/settings/email.py).
+EMAIL_PROVIDER = "files"
+EMAIL_PROVIDERS: dict[str, Any] = {}
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Faraja <no-reply@faraja.test>")
 
 # --- Logs -----------------------------------------------------------------------------------------------------------

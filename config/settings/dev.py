@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from config.settings.base import *  # noqa: F403
 from config.settings.base import RATE_LIMITS, logging_config, social_redirects
+from config.settings.email import email_settings
 from config.settings.environment import VAR_DIR, databases, env
 from config.settings.payment_gateways import payment_gateways
 from config.settings.payouts import shared_payouts
@@ -26,7 +27,7 @@ SMS_CONFIRM_SECONDS = env.int("SMS_CONFIRM_SECONDS", default=5)
 OAUTH_PROVIDERS = oauth_providers(SIMULATORS_URL)
 SOCIAL_REDIRECTS = social_redirects(app="faraja://social")
 
-EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+vars().update(email_settings(SIMULATORS_URL))
 EMAIL_FILE_PATH = env.str("EMAIL_FILE_PATH", default=str(VAR_DIR / "mail"))
 
 JWT_SIGNING_KEY = env.str("JWT_SIGNING_KEY", default="insecure-development-jwt-key-never-used-in-production")

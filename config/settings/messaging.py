@@ -22,12 +22,12 @@ def currency() -> str:
     return found
 
 
-def countries(name: str, told: Sequence[str]) -> frozenset[str]:
+def countries(name: str, told: Sequence[str]) -> list[str]:
     """`TZ,KE`: ISO 3166, two capital letters each."""
     for each in told:
         if not (len(each) == 2 and each.isascii() and each.isalpha() and each.isupper()):
             raise ImproperlyConfigured(f"{name} is a list like TZ,KE; {each!r} is no part of one.")
-    return frozenset(told)
+    return list(told)
 
 
 def amounts(name: str, told: Sequence[str]) -> dict[str, int]:

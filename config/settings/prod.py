@@ -2,6 +2,7 @@
 
 from config.settings.base import *  # noqa: F403
 from config.settings.base import logging_config, social_redirects
+from config.settings.email import email_settings
 from config.settings.environment import databases, env
 from config.settings.payment_gateways import payment_gateways
 from config.settings.providers import oauth_providers
@@ -19,9 +20,7 @@ PAYMENT_GATEWAYS = payment_gateways()
 SMS_GATEWAYS = sms_gateways()
 OAUTH_PROVIDERS = oauth_providers()
 SOCIAL_REDIRECTS = social_redirects()
-EMAIL_CONFIG = env.email_url_config(env.str("EMAIL_URL", default="") or "consolemail://")
-vars().update(EMAIL_CONFIG)
-EMAIL_TIMEOUT = 10
+vars().update(email_settings())
 
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from config.settings.environment import env
 from config.settings.reader import Reader
 
 
@@ -19,6 +20,11 @@ def sms_gateways(simulators_url: str | None = None) -> dict[str, Any]:
         found["twilio"] = _twilio(read)
     if read.has_account("NEXTSMS_TOKEN") or read.has_account("NEXTSMS_USERNAME"):
         found["nextsms"] = _nextsms(read)
+    if read.has_account("AZURE_SENDER"):
+        found["azure"] = _azure(read)
+    # Nothing here plays Amazon, so there is an account only where somebody has one.
+    if read.optional("SNS_REGION"):
+        found["sns"] = _sns(read)
     return found
 
 
@@ -91,4 +97,38 @@ def _nextsms(read: Reader) -> dict[str, Any]:
         # There is nothing to tell us at: no address matches an empty token.
         "CALLS_BACK": False,
         "CALLBACK_TOKEN": "",
+    }
+
+
+def _azure(read: Reader) -> dict[str, Any]:
+    return {
+        "BACKEND": "services.sms.providers.azure.AzureGateway",
+        "OPTIONS": {
+            # The resource's own address, https://<name>.<region>.communication.azure.com, so there is no default.
+            "endpoint_url": read.required("AZURE_ENDPOINT_URL", f"{read.simulators_url}/azure"),
+            "access_key": read.required("AZURE_ACCESS_KEY", "ZGVtby1henVyZS1hY2Nlc3Mta2V5"),
+            "sender": read.required("AZURE_SENDER", "FARAJA"),
+            "resource": read.optional("AZURE_RESOURCE", "demo-communication"),
+        },
+        "OPTIONAL": ("resource",),
+        "CALLBACK_TOKEN": read.required("AZURE_CALLBACK_TOKEN", "demo-azure-callback-token"),
+    }
+
+
+def _sns(read: Reader) -> dict[str, Any]:
+    topics = [each.strip() for each in read.optional("SNS_TOPICS").split(",") if each.strip()]
+    backend = "SnsWithTopics" if topics else "SnsGateway"
+    return {
+        "BACKEND": f"services.sms.providers.sns.{backend}",
+        "OPTIONS": {
+            "region": read.optional("SNS_REGION"),
+            "access_key": read.optional("SNS_ACCESS_KEY"),
+            "secret_key": read.optional("SNS_SECRET_KEY"),
+            "sender": read.optional("SNS_SENDER"),
+            "max_price": read.optional("SNS_MAX_PRICE"),
+            "is_carrier_enough": env.bool("SNS_CARRIER_IS_ENOUGH", default=False),
+            **({"topics": topics} if topics else {}),
+        },
+        "OPTIONAL": ("access_key", "secret_key", "sender", "max_price"),
+        "CALLBACK_TOKEN": str(env.str("SNS_CALLBACK_TOKEN")),
     }

@@ -84,6 +84,7 @@ class Action(models.TextChoices):
     BUDGET_CHANGED = "budget.changed", _("changed what an organisation's texts may cost")
     PREFIX_RESUMED = "prefix.resumed", _("let codes go to a paused prefix again")
     OPT_OUT_CHANGED = "opt_out.changed", _("noted that an address wants no messages, or wants them again")
+    SUPPRESSION_LIFTED = "suppression.lifted", _("let mail go to an address again that had bounced or complained")
     EVENTS_REPLAYED = "outbox.replayed", _("had dead events delivered again")
     ADMIN_SIGNED_IN = "admin.signed_in", _("signed in to the admin")
     AUDIT_PRUNED = "audit.pruned", _("removed old audit lines")

@@ -35,7 +35,7 @@ from core.exceptions import Conflict, DomainError, Malformed, RuleViolated
 from core.idempotency.models import IdempotencyKey
 from core.later import Later, Unfinished
 from core.renderers import EnvelopeJSONRenderer
-from core.tenancy import current_tenant_id, tenant_transaction
+from core.tenancy import current_tenant_id, joined_transaction
 
 # Final refusals are stored like successes. A 400 is not: nothing was decided, and the client may correct the body.
 STORED_REFUSALS = frozenset({402, 409, 422})
@@ -117,7 +117,7 @@ def _idempotent(handler: Handler, *, then: Then | None, is_optional: bool = Fals
             return handler(view, request, *args, **kwargs)
         key = read_key(header)
         row = _Row(f"{current_tenant_id()}:{request.user.pk}", key, fingerprint_of(request), then)
-        with tenant_transaction():
+        with joined_transaction():
             if not _claim(row.scope, row.key, row.fingerprint):
                 return _replay(row)
             crash_point("idempotency_claimed")
@@ -165,10 +165,13 @@ def fingerprint_of(request: Request) -> str:
 
 
 def _claim(scope: str, key: str, fingerprint: str) -> bool:
-    """Insert the key row, waiting for whoever is inserting the same one; False when it exists."""
+    """Insert the key row, waiting for whoever is inserting the same one; False when it exists.
+
+    `IdempotencyInProgress` ends the transaction.
+    """
     table = connection.ops.quote_name(IdempotencyKey._meta.db_table)
     try:
-        with transaction.atomic(), connection.cursor() as cursor:
+        with connection.cursor() as cursor:
             cursor.execute(
                 f"INSERT INTO {table} (scope, key, fingerprint, status, body, resource, created_at)"  # noqa: S608  a constant name
                 " VALUES (%s, %s, %s, 0, %s, '', %s) ON CONFLICT (scope, key) DO NOTHING",

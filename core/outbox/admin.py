@@ -33,7 +33,7 @@ class OutboxEventAdmin(ReadOnlyAdmin):
     )
     def shown_state(self, event: OutboxEvent) -> str:
         if event.done_at is not None:
-            return "delivered"
+            return "delivered" if event.attempts else "withdrawn"
         if event.dead_at is not None:
             return "dead"
         return "retrying" if event.last_error else "waiting"

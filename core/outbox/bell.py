@@ -33,6 +33,11 @@ class Listener:
         self._stop = stop
         self._pubsub: redis.client.PubSub | None = None
 
+    @property
+    def is_listening(self) -> bool:
+        """Whether each ring since the last `wait` will end the next one."""
+        return self._pubsub is not None
+
     def wait(self, seconds: float) -> None:
         if not settings.REDIS_URL:
             self._stop.wait(seconds)

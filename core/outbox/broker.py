@@ -25,6 +25,18 @@ class Channel(redis.Channel):
     """A channel that keeps its unacknowledged messages in the `QoS` above."""
 
     QoS = QoS
+    _plain_client: Any = None
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        """The client of a pool. kombu makes one for each message sent and each acknowledged, which costs more than the
+        message does; a client holds nothing but its pool, which `close` replaces.
+        """
+        if asynchronous:
+            return super()._create_client(asynchronous=True)  # type: ignore[misc]
+        client = self._plain_client
+        if client is None or client.connection_pool is not self.pool:
+            client = self._plain_client = super()._create_client()  # type: ignore[misc]
+        return client
 
 
 class Transport(redis.Transport):

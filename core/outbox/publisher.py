@@ -61,6 +61,14 @@ def publish(name: str, payload: Mapping[str, Any], *, aggregate: str = "", delay
         transaction.on_commit(bell.ring)
 
 
+def withdraw(*aggregates: str) -> None:
+    """Never deliver what waits in these aggregates: there is no reason for it any more, and its subscriber would do
+    nothing. What is being delivered already is left alone.
+    """
+    waiting = OutboxEvent.objects.filter(aggregate__in=aggregates, done_at=None, dead_at=None, lease_until=None)
+    waiting.update(done_at=timezone.now())
+
+
 def hasten(aggregate: str) -> None:
     """Deliver now what waits in `aggregate` for its time. What is being delivered already is left alone."""
     waiting = OutboxEvent.objects.filter(aggregate=aggregate, done_at=None, dead_at=None, lease_until=None)

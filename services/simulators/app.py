@@ -24,6 +24,8 @@ from services.simulators import (
     oauth,
 )
 from services.simulators.africastalking import AFRICASTALKING
+from services.simulators.azure.email import AZURE_EMAIL, AzureEmail
+from services.simulators.azure.texts import AZURE
 from services.simulators.beem import BEEM
 from services.simulators.beem_payments.provider import BEEM_PAY
 from services.simulators.callbacks import CallbackSender, Target
@@ -45,8 +47,10 @@ from services.simulators.world import JSON, Refusal, World
 # Everything the core knows about a payment provider; a new one is added here.
 PROVIDERS: tuple[PaymentProvider, ...] = (CLICKPESA, SELCOM, BEEM_PAY, POLAR)
 # The same for a provider of SMS.
-SMS_PROVIDERS: tuple[SmsProvider, ...] = (BEEM, AFRICASTALKING, TWILIO, NEXTSMS)
-EVERYONE: tuple[PaymentProvider | SmsProvider, ...] = (*PROVIDERS, *SMS_PROVIDERS)
+SMS_PROVIDERS: tuple[SmsProvider, ...] = (BEEM, AFRICASTALKING, TWILIO, NEXTSMS, AZURE)
+# The same for a provider of e-mail.
+EMAIL_PROVIDERS: tuple[AzureEmail, ...] = (AZURE_EMAIL,)
+EVERYONE: tuple[PaymentProvider | SmsProvider | AzureEmail, ...] = (*PROVIDERS, *SMS_PROVIDERS, *EMAIL_PROVIDERS)
 
 
 def is_ours(path: str) -> bool:
@@ -98,7 +102,7 @@ async def answer_http_error(request: Request, error: Exception) -> Response:
     return JSON({"statusCode": error.status_code, "message": error.detail}, status_code=error.status_code)
 
 
-def target_of(provider: PaymentProvider | SmsProvider, config: Config) -> Target:
+def target_of(provider: PaymentProvider | SmsProvider | AzureEmail, config: Config) -> Target:
     def sign(callback: DueCallback, now: float) -> tuple[bytes, Mapping[str, str]]:
         signed = provider.sign(config, callback, now)
         return signed.body, signed.headers
@@ -149,6 +153,7 @@ def create_app(config: Config | None = None) -> Starlette:
         routes=[
             *(route for provider in PROVIDERS for route in provider.routes()),
             *(route for provider in SMS_PROVIDERS for route in provider.routes()),
+            *(route for provider in EMAIL_PROVIDERS for route in provider.routes()),
             *oauth.routes(),
             *hosted.routes(),
             *control.routes(),

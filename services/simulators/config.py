@@ -92,6 +92,25 @@ class NextSmsConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AzureEmailConfig:
+    """The settings of Azure's e-mail; docs/simulators.md says what each means."""
+
+    callback_url: str
+    access_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AzureConfig:
+    """Azure's settings; docs/simulators.md says what each means."""
+
+    callback_url: str
+    access_key: str
+    senders: tuple[str, ...]
+    resource: str
+    schema: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """What the simulators were told. All durations are in seconds."""
 
@@ -126,6 +145,8 @@ class Config:
     selcom: SelcomConfig
     twilio: TwilioConfig
     nextsms: NextSmsConfig
+    azure_email: AzureEmailConfig
+    azure: AzureConfig
     oauth_callbacks: tuple[str, ...]
     public_url: str
     customer: str
@@ -196,6 +217,14 @@ def read_config(environ: Mapping[str, str]) -> Config:
         selcom=_read_selcom(read),
         twilio=_read_twilio(read),
         nextsms=_read_nextsms(read),
+        azure_email=AzureEmailConfig(
+            callback_url=read.url(
+                "SIMULATOR_AZURE_EMAIL_CALLBACK_URL",
+                f"{CALLBACKS}/messaging/reports/email/azure/demo-azure-email-callback-token/",
+            ),
+            access_key=read.text("SIMULATOR_AZURE_EMAIL_ACCESS_KEY", "ZGVtby1henVyZS1hY2Nlc3Mta2V5"),
+        ),
+        azure=_read_azure(read),
         oauth_callbacks=read.texts(
             "SIMULATOR_OAUTH_CALLBACKS", f"{CALLBACKS}/auth/social,{LOCAL_CALLBACKS}/auth/social"
         ),
@@ -249,6 +278,18 @@ def _read_africastalking(read: _Reader) -> AfricasTalkingConfig:
         api_key=read.text("SIMULATOR_AFRICASTALKING_API_KEY", "demo-africastalking-key"),
         senders=read.texts("SIMULATOR_AFRICASTALKING_SENDERS", "FARAJA,INFO"),
         balance=read.count("SIMULATOR_AFRICASTALKING_BALANCE", 10_000),
+    )
+
+
+def _read_azure(read: _Reader) -> AzureConfig:
+    return AzureConfig(
+        callback_url=read.url(
+            "SIMULATOR_AZURE_CALLBACK_URL", f"{CALLBACKS}/messaging/reports/azure/demo-azure-callback-token/"
+        ),
+        access_key=read.key("SIMULATOR_AZURE_ACCESS_KEY", "ZGVtby1henVyZS1hY2Nlc3Mta2V5"),
+        senders=read.texts("SIMULATOR_AZURE_SENDERS", "FARAJA,INFO"),
+        resource=read.text("SIMULATOR_AZURE_RESOURCE", "demo-communication"),
+        schema=read.choice("SIMULATOR_AZURE_SCHEMA", ("grid", "cloud")),
     )
 
 
@@ -364,6 +405,17 @@ class _Reader:
             key = b""
         if not value or (is_key and not key):
             raise BadSetting(f"{name} must be whsec_ and a key in base64, unless the older signatures are used.")
+        return value
+
+    def key(self, name: str, default: str) -> str:
+        """A key in base64."""
+        value = self.text(name, default)
+        try:
+            key = base64.b64decode(value, validate=True)
+        except (binascii.Error, ValueError):
+            key = b""
+        if not key:
+            raise BadSetting(f"{name} must be a key in base64.")
         return value
 
     def switch(self, name: str, default: bool) -> bool:

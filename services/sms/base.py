@@ -185,6 +185,13 @@ class SmsGateway(ABC):
     def probe(self) -> None:
         """One call that changes nothing, to see that address and credentials work. Raises as `send` does."""
 
+    def permit(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """The headers that answer an OPTIONS request, for a provider that asks so whether it may report; else none.
+
+        `headers` have lower-case names.
+        """
+        return {}
+
     @final
     def read_callback(self, delivery: Delivery) -> SmsNews:
         """Verify, then parse: a provider supplies the halves and cannot change the order."""

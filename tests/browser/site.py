@@ -26,6 +26,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.chromium import find_chromium
 from tests.e2e.kits import PASSWORD, Books, wait_until
+from tests.templates import postgresql_template
 from tools.processes import Guard, Process, Running, free_port, listens, stop_all
 from tools.services import fresh_database
 from tools.stack import ROOT, Stack, running_stack
@@ -229,12 +230,14 @@ def running_sites() -> Iterator[Sites]:
     with contextlib.ExitStack() as ends:
         tls_pages = ends.enter_context(running_pages(files, is_tls=True))
         pages = ends.enter_context(running_pages(files, is_tls=False))
-        url = ends.enter_context(fresh_database(os.environ["DATABASE_URL"]))
+        template = postgresql_template()
+        url = ends.enter_context(fresh_database(os.environ["DATABASE_URL"], template=template or "template1"))
         app = f"https://{APP}:{tls_pages}"
         stack = ends.enter_context(
             running_stack(
                 database_url=url,
                 extra_env={"CORS_ALLOWED_ORIGINS": f"http://localhost:{pages},http://127.0.0.1:{pages}"},
+                migrate=template is None,
                 leave_out=("relay", "simulators"),
             )
         )

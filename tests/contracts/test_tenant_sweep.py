@@ -143,19 +143,21 @@ def with_the_tenant_from_the_query(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(APIView, "initial", named)
 
 
-MUTANTS = [
-    without_the_filter,
-    with_unscoped_in_a_selector,
-    with_the_tenant_from_a_header,
-    with_members_of_everybody,
-    with_the_tenant_from_the_query,
-]
+# Each with an operation that has the hole, at which the sweep begins: it would come there in any case, only later.
+MUTANTS = {
+    without_the_filter: "payments_list",
+    with_unscoped_in_a_selector: "payments_list",
+    with_the_tenant_from_a_header: "payments_list",
+    with_members_of_everybody: "members_list",
+    with_the_tenant_from_the_query: "api_keys_list",
+}
 
 
 @pytest.mark.invariant("I64")
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_the_sweep_notices_a_hole_in_the_first_wall(first_wall_alone, world, monkeypatch, mutant, record_figure):
     reads = [operation for operation in OPERATIONS if operation.is_read]
+    reads.sort(key=lambda operation: str(operation) != MUTANTS[mutant])
     mutant(monkeypatch)
 
     leaks = (fault for fault in swept(reads, world, CHECKS) if " shows " in fault or " tells " in fault)

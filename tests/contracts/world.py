@@ -33,12 +33,13 @@ CANARY = "zq7kanari"
 # Models of ours whose rows are nobody's, and why.
 NOBODYS = {
     "payments.GatewayHealth": "how a gateway answers; nothing about anybody's payments",
-    "messaging.Usage": "sums; a tenant's are found by its id, which whoever asks does not choose",
-    "messaging.PrefixHour": "how many codes went to the numbers of a prefix, whoever's they are",
-    "messaging.PrefixPause": "a prefix to which no codes go; shown to nobody but staff",
-    "messaging.EarlyReport": "what a provider says of a text before anybody knows whose it is; shown to nobody",
+    "messaging.EmailSuppression": "an address to which mail does not arrive, whoever has it; for staff",
     "messaging.OptOut": "an address that wants no messages, whoever has it; shown to nobody but staff",
     "accounts.SocialFlow": "somebody on their way to a sign-in provider, stored before it is known who",
+    "messaging.Usage": "sums of texts and money; whose is in a name that no operation takes or shows",
+    "messaging.PrefixHour": "how many codes went to numbers that begin alike, whoever asked",
+    "messaging.PrefixPause": "which beginnings of numbers get no codes, for staff",
+    "messaging.EarlyReport": "a provider's word about a text of which it is not known yet whose it is",
 }
 # Models whose rows the database lets nobody change: a row with canaries is inserted.
 APPEND_ONLY = {"payments.Observation", "payments.PaymentEvent", "payments.LedgerLine", "messaging.TemplateVersion"}

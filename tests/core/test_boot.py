@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from django.conf import settings as configured
 from django.core.exceptions import ImproperlyConfigured
-from django.test import Client
+from django.core.mail import get_connection
+from django.test import Client, override_settings
 
+from config.settings.email import DEMO_AZURE_KEY, email_settings
 from config.settings.payment_gateways import DEMO_POLAR_SECRET
 from core.boot import is_weak_key, refuse_weak_settings, weaknesses
 from tests.factories.tokens import ed_entry, hs_entry, ring, rs_entry
@@ -144,6 +146,7 @@ def test_a_gateway_that_calls_nobody_back_needs_no_token_and_says_so():
         ("PAYMENT_GATEWAYS.clickpesa.CALLBACK_TOKEN", "demo-clickpesa-callback-token", "CLICKPESA_CALLBACK_TOKEN"),
         ("SMS_GATEWAYS.beem.OPTIONS.send_url", "http://apisms.beem.africa/v1", "BEEM_SEND_URL"),
         ("SMS_GATEWAYS.beem.OPTIONS.secret_key", "demo-secret", "BEEM_SECRET_KEY"),
+        ("SMS_GATEWAYS.beem.OPTIONS.secret_key", "ZGVtby1henVyZS1hY2Nlc3Mta2V5", "BEEM_SECRET_KEY"),
         ("SMS_GATEWAYS.beem.CALLBACK_TOKEN", "x", "BEEM_CALLBACK_TOKEN"),
         ("OAUTH_PROVIDERS.google.OPTIONS.client_ids", [], "GOOGLE_CLIENT_IDS"),
         ("OAUTH_PROVIDERS.google.OPTIONS.client_ids", ["web", "demo-google-phone"], "GOOGLE_CLIENT_IDS"),
@@ -220,6 +223,72 @@ def test_with_a_ring_the_single_key_is_not_looked_at():
 def test_a_key_that_can_be_guessed_is_weak(key):
     assert is_weak_key(key)
     assert not is_weak_key(KEY)
+
+
+# --- E-mail ---------------------------------------------------------------------------------------------------------
+
+
+def with_email(monkeypatch, **variables: str) -> dict[str, Any]:
+    """The strong settings with the e-mail settings that these variables make."""
+    monkeypatch.delenv("EMAIL_URL")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return STRONG | email_settings()
+
+
+SES = {"EMAIL_PROVIDER": "amazon_ses", "AMAZON_SES_REGION": "eu-west-1"}
+AZURE = {"EMAIL_PROVIDER": "azure", "AZURE_EMAIL_ENDPOINT_URL": "https://kit.communication.azure.com",
+         "AZURE_EMAIL_ACCESS_KEY": "a2V5"}  # fmt: skip
+
+
+@pytest.mark.parametrize("variables", [
+    {"EMAIL_URL": "smtp+tls://user:password@mail.example.org:587"},
+    SES,
+    SES | {"AMAZON_SES_TOPIC_ARNS": "arn:aws:sns:eu-west-1:1:t", "AMAZON_SES_CALLBACK_TOKEN": TOKEN},
+    SES | {"AMAZON_SES_ACCESS_KEY_ID": "AKID", "AMAZON_SES_SECRET_ACCESS_KEY": "s"},
+    AZURE, AZURE | {"AZURE_EMAIL_CALLBACK_TOKEN": TOKEN},
+    {"EMAIL_PROVIDER": "brevo", "BREVO_API_KEY": "k"},
+    {"EMAIL_PROVIDER": "mailersend", "MAILERSEND_API_TOKEN": "k"},
+    {"EMAIL_PROVIDER": "mailgun", "MAILGUN_API_KEY": "k"},
+    {"EMAIL_PROVIDER": "mailjet", "MAILJET_API_KEY": "k", "MAILJET_SECRET_KEY": "s"},
+    {"EMAIL_PROVIDER": "mailtrap", "MAILTRAP_API_TOKEN": "k"},
+    {"EMAIL_PROVIDER": "postmark", "POSTMARK_SERVER_TOKEN": "k", "POSTMARK_CALLBACK_TOKEN": TOKEN},
+    {"EMAIL_PROVIDER": "resend", "RESEND_API_KEY": "k"},
+    {"EMAIL_PROVIDER": "sendgrid", "SENDGRID_API_KEY": "k"},
+    {"EMAIL_PROVIDER": "sparkpost", "SPARKPOST_API_KEY": "k"},
+], ids=str)  # fmt: skip
+def test_a_whole_account_boots_and_sends_by_that_provider(monkeypatch, variables):
+    settings = with_email(monkeypatch, **variables)
+
+    assert list(weaknesses(settings)) == []
+    assert settings["EMAIL_PROVIDER"] == variables.get("EMAIL_PROVIDER", "smtp")
+    with override_settings(**{name: settings[name] for name in ("EMAIL_PROVIDER", "EMAIL_PROVIDERS", "EMAIL_BACKEND")}):
+        backend = get_connection()
+        assert type(backend).__module__ != "django.core.mail.backends.locmem"
+
+
+@pytest.mark.parametrize(("variables", "named"), [
+    ({}, "EMAIL_URL"),
+    ({"EMAIL_PROVIDER": "smtp"}, "EMAIL_URL"),
+    ({"EMAIL_PROVIDER": "pigeon"}, "EMAIL_PROVIDER"),
+    ({"EMAIL_PROVIDER": "postmark"}, "POSTMARK_SERVER_TOKEN"),
+    ({"EMAIL_PROVIDER": "mailjet", "MAILJET_API_KEY": "k"}, "MAILJET_SECRET_KEY"),
+    (SES | {"AMAZON_SES_REGION": ""}, "AMAZON_SES_REGION"),
+    (SES | {"AMAZON_SES_ACCESS_KEY_ID": "AKID"}, "AMAZON_SES_SECRET_ACCESS_KEY"),
+    (SES | {"AMAZON_SES_ENDPOINT_URL": "http://127.0.0.1:5566"}, "AMAZON_SES_ENDPOINT_URL"),
+    (SES | {"AMAZON_SES_CALLBACK_TOKEN": TOKEN}, "AMAZON_SES_TOPIC_ARNS"),
+    (SES | {"AMAZON_SES_TOPIC_ARNS": "arn:aws:sns:eu-west-1:1:t"}, "AMAZON_SES_CALLBACK_TOKEN"),
+    (AZURE | {"AZURE_EMAIL_ENDPOINT_URL": "http://127.0.0.1:8001/azure"}, "AZURE_EMAIL_ENDPOINT_URL"),
+    (AZURE | {"AZURE_EMAIL_ACCESS_KEY": DEMO_AZURE_KEY}, "AZURE_EMAIL_ACCESS_KEY"),
+    (AZURE | {"AZURE_EMAIL_CALLBACK_TOKEN": "short"}, "AZURE_EMAIL_CALLBACK_TOKEN"),
+    ({"EMAIL_PROVIDER": "mailgun", "MAILGUN_API_KEY": "k", "MAILGUN_CALLBACK_TOKEN": TOKEN},
+     "MAILGUN_WEBHOOK_SIGNING_KEY"),
+    ({"EMAIL_PROVIDER": "brevo", "BREVO_API_KEY": "k", "RESEND_CALLBACK_TOKEN": TOKEN}, "RESEND_API_KEY"),
+], ids=lambda each: each if isinstance(each, str) else "")  # fmt: skip
+def test_half_an_account_for_mail_is_refused_by_name(monkeypatch, variables, named):
+    found = list(weaknesses(with_email(monkeypatch, **variables)))
+
+    assert any(named in fault for fault in found), found
 
 
 # --- Real processes --------------------------------------------------------------------------------------------------

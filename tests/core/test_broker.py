@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kombu import Consumer, Exchange, Queue
@@ -42,3 +43,15 @@ def test_a_worker_with_unfinished_work_lets_go_of_a_lost_broker_without_an_error
         ignore_errors(connection, connection.close)
 
         assert not connection.connected
+
+
+def test_a_channel_makes_one_client_for_all_its_messages():
+    with app.connection_for_write() as connection:
+        channel: Any = connection.channel()
+
+        with channel.conn_or_acquire() as first, channel.conn_or_acquire() as second:
+            assert first is second
+        assert first.ping()
+        channel._disconnect_pools()
+        with channel.conn_or_acquire() as third:
+            assert third is not first, "its pool is gone"

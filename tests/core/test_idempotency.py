@@ -344,7 +344,7 @@ def at_once(count: int, work: Any) -> list[Any]:
 
     def one(number: int) -> Any:
         try:
-            barrier.wait(timeout=10)
+            barrier.wait(timeout=60)
             return work(number)
         finally:
             connections.close_all()
@@ -427,7 +427,7 @@ def test_a_first_request_that_does_not_finish_makes_the_second_wait_and_then_giv
     holder = threading.Thread(target=hold)
     holder.start()
     try:
-        assert has_claimed.wait(timeout=10)
+        assert has_claimed.wait(timeout=60)
         with connection.cursor() as cursor:
             cursor.execute("SET lock_timeout = '200ms'")
         refused = start(quiet(member))

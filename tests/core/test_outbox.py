@@ -19,7 +19,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from core import context
 from core.outbox import relay, tasks
 from core.outbox.models import OutboxEvent
-from core.outbox.publisher import NoTransaction, publish
+from core.outbox.publisher import NoTransaction, publish, withdraw
 from core.outbox.relay import MAX_ATTEMPTS, MAX_LEASED, RetryLater, backoff, claim, deliver, replay
 from core.tenancy import find_current_tenant_id, tenant_scope
 from tests.core import subscribers
@@ -109,6 +109,22 @@ def test_a_delayed_event_waits(db):
     with later(301):
         assert deliver_all() == 1
     assert [what for what, _ in heard] == [1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_has_lost_its_reason_is_withdrawn_and_what_is_under_way_is_not():
+    happen("under way", aggregate="a")
+    [(row_id, token)] = claim()
+    for what, aggregate in (("waits", "a"), ("waits too", "b"), ("stays", "c")):
+        happen(what, aggregate=aggregate, delay=timedelta(minutes=5))
+
+    with transaction.atomic():
+        withdraw("a", "b")
+    deliver(row_id, token)
+    with later(301):
+        deliver_all()
+
+    assert [what for what, _ in heard] == ["under way", "stays"]
 
 
 # Events that nobody hears yet: they are for subscribers outside.
@@ -445,7 +461,7 @@ def test_four_relays_never_claim_one_row_twice(monkeypatch):
     barrier = threading.Barrier(4)
 
     def claim_until_nothing_is_left() -> list[int]:
-        barrier.wait(timeout=10)
+        barrier.wait(timeout=60)
         mine: list[int] = []
         while claimed := claim(7):
             mine += [row_id for row_id, _ in claimed]
@@ -514,6 +530,24 @@ def test_the_relay_survives_whatever_handing_over_raises(settings):
     relay.run(hand_over, stop)
 
     assert [what for what, _ in heard] == ["a"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_relay_takes_what_a_full_batch_has_left_without_waiting(settings):
+    settings.OUTBOX_POLL_SECONDS = 30
+    stop = threading.Event()
+    with transaction.atomic():
+        for number in range(relay.BATCH + 1):
+            publish("thing.happened", {"what": number})
+
+    def hand_over(row_id: int, token: uuid.UUID) -> None:
+        deliver(row_id, token)
+        if len(heard) > relay.BATCH:
+            stop.set()
+
+    relay.run(hand_over, stop)
+
+    assert [what for what, _ in heard] == list(range(relay.BATCH + 1))
 
 
 @pytest.mark.django_db(transaction=True)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.db import ProgrammingError, connection, connections, models, transaction
+from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from apps.payments.models.payments import Attempt, Payment
@@ -19,6 +20,7 @@ from core.tenancy import (
     TenantModel,
     current_tenant_id,
     find_current_tenant_id,
+    joined_transaction,
     tenant_scope,
     tenant_transaction,
 )
@@ -60,6 +62,7 @@ MAY_OPEN_A_SCOPE = {
     "apps/payments/services/callbacks.py",
     "apps/payments/services/books.py",  # the books of every tenant, one after the other
     "apps/messaging/services/reports.py",
+    "apps/messaging/services/email_reports.py",
     "apps/accounts/services/codes.py",  # somebody signs in: the text is kept in the tenant that they joined first
     # What is kept about a person, in one after the other of their tenants.
     "apps/messaging/selectors/messages.py",
@@ -366,6 +369,41 @@ def test_an_inner_transaction_of_another_tenant_gives_the_setting_back(two_rooms
 
 
 @pytest.mark.postgresql
+def test_a_transaction_within_one_of_the_same_tenant_tells_the_database_nothing_new(two_rooms):
+    first, second = two_rooms
+
+    with tenant_scope(first.tenant_id), tenant_transaction():
+        with CaptureQueriesContext(connection) as asked, tenant_transaction():
+            pass
+        with CaptureQueriesContext(connection) as joined, joined_transaction():
+            pass
+        with tenant_scope(second.tenant_id), joined_transaction():
+            assert scope_of_connection() == str(second.tenant_id)
+        with pytest.raises(ZeroDivisionError), tenant_scope(second.tenant_id), tenant_transaction():
+            raise ZeroDivisionError
+        with tenant_transaction():
+            assert scope_of_connection() == str(first.tenant_id)
+        with transaction.atomic(), tenant_scope(second.tenant_id), joined_transaction():
+            assert Payment.objects.count() == 1
+
+    assert not [each["sql"] for each in asked if "set_config" in each["sql"]]
+    assert not joined.captured_queries
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_what_was_told_in_one_transaction_is_told_again_in_the_next():
+    member = make_member()
+    make_payment(member)
+
+    for _ in range(2):
+        with transaction.atomic(), tenant_scope(member.tenant_id), joined_transaction():
+            assert Payment.objects.count() == 1
+        with tenant_scope(member.tenant_id), joined_transaction():
+            assert Payment.objects.count() == 1
+
+
+@pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.invariant("I59")
 def test_the_setting_is_gone_after_commit_and_after_rollback():
@@ -406,7 +444,7 @@ def test_four_threads_of_four_tenants_see_only_their_own():
 
     def work(member: Member) -> None:
         try:
-            barrier.wait(timeout=10)
+            barrier.wait(timeout=60)
             for _ in range(15):
                 shown = [row["id"] for row in member.client().get("/api/v1/payments/").json()["data"]["results"]]
                 if shown != [rows[member.tenant_id]]:

@@ -26,6 +26,7 @@ from psycopg.rows import dict_row
 
 from apps.payments.history import is_intact
 from apps.payments.models.payments import PaymentEvent
+from tests.templates import migrated_sqlite, postgresql_template
 from tools.demo.frontend import new_phone
 from tools.processes import Guard, Running, ToolError, stop_all
 from tools.services import find_redis, fresh_database, start_redis
@@ -302,19 +303,25 @@ class Kit:
 @contextlib.contextmanager
 def postgresql_kit_of_its_own(folder: Path) -> Iterator[Kit]:
     """A kit on a new database of the suite's PostgreSQL, with two web workers."""
-    with fresh_database(os.environ["DATABASE_URL"]) as url, _kit(url, folder, web_workers=2) as kit:
+    template = postgresql_template()
+    with (
+        fresh_database(os.environ["DATABASE_URL"], template=template or "template1") as url,
+        _kit(url, folder, web_workers=2, migrate=template is None) as kit,
+    ):
         yield kit
 
 
 @contextlib.contextmanager
 def sqlite_kit_of_its_own(folder: Path) -> Iterator[Kit]:
     """A kit as `make run` starts it, on a SQLite file."""
-    with _kit(f"sqlite:///{folder / 'faraja.sqlite3'}", folder, web_workers=1) as kit:
+    path = folder / "faraja.sqlite3"
+    is_migrated = migrated_sqlite(path)
+    with _kit(f"sqlite:///{path}", folder, web_workers=1, migrate=not is_migrated) as kit:
         yield kit
 
 
 @contextlib.contextmanager
-def _kit(url: str, folder: Path, *, web_workers: int) -> Iterator[Kit]:
+def _kit(url: str, folder: Path, *, web_workers: int, migrate: bool) -> Iterator[Kit]:
     """A kit on the database of `url`, with a Redis of its own.
 
     Never one that kits share: their workers would take each other's messages, whose events they do not have, and each
@@ -329,7 +336,12 @@ def _kit(url: str, folder: Path, *, web_workers: int) -> Iterator[Kit]:
         kit = None
         try:
             with running_stack(
-                database_url=url, redis_url=server.url, web_workers=web_workers, extra_env=env, leave_out=("beat",)
+                database_url=url,
+                redis_url=server.url,
+                web_workers=web_workers,
+                extra_env=env,
+                migrate=migrate,
+                leave_out=("beat",),
             ) as stack:
                 kit = Kit(stack, books, guard, redis, crash_file=folder / CRASH_FILE)
                 yield kit

@@ -47,7 +47,7 @@ def test_eight_refreshes_at_once_get_the_same_successor(kit: Kit, clients: list[
             def race(
                 client: httpx.Client, person: Person = person, barrier: threading.Barrier = barrier
             ) -> httpx.Response:
-                barrier.wait(10)
+                barrier.wait(60)
                 return refresh(client, person.refresh)
 
             answers = list(pool.map(race, clients))

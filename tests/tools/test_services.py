@@ -90,6 +90,18 @@ def test_a_fresh_database_is_gone_afterwards(servers):
         psycopg.connect(url)
 
 
+def test_a_fresh_database_may_be_a_copy_of_another(servers):
+    with fresh_database(servers.database.url) as original:
+        with psycopg.connect(original) as connection:
+            connection.execute("CREATE TABLE room AS SELECT 7 AS tenant")
+        copy = fresh_database(servers.database.url, template=original.rpartition("/")[2])
+        with copy as url, psycopg.connect(url) as connection:
+            assert connection.execute("DELETE FROM room RETURNING tenant").fetchall() == [(7,)]
+
+        with psycopg.connect(original) as connection:
+            assert connection.execute("SELECT tenant FROM room").fetchall() == [(7,)]
+
+
 def test_a_broker_that_is_full_refuses_rather_than_forgets(servers):
     client = redis.Redis.from_url(servers.broker.url)
 

@@ -17,20 +17,22 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import django
 import httpx
 
 from tools.chaos.crowd import Crowd
-from tools.chaos.mutants import MUTANTS
+from tools.chaos.mutants import MUTANTS, REST
 from tools.chaos.oracle import Books, await_rest, charges_of, judge
 from tools.chaos.stage import Stage, set_stage
 from tools.chaos.storm import Storm
+from tools.processes import ToolError
 from tools.stack import manage
 
 TENANTS = 3
 SHOWN = 20
+TRIES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +81,9 @@ def play(*, payments: int, seed: int, rate: float, pause: float, mutant: str = "
         paid_in = time.monotonic() - begun - started_in
         _let_providers_fail(stage, seed=seed, rate=0.0)
         rested_in = await_rest(books, limit=patience)
-        for day in sorted({begun_on, datetime.now(UTC).date()}):
-            manage({**stage.env, "DATABASE_URL": stage.database_url}, "reconcile", "--day", day.isoformat())
-        faults = judge(books, charges_of(stage.simulators_url), crowd.wishes) + crowd.server_errors
+        days = sorted({begun_on, datetime.now(UTC).date()})
+        faults = [fault for day in days for fault in _compare(stage, day)]
+        faults += judge(books, charges_of(stage.simulators_url), crowd.wishes) + crowd.server_errors
         statuses = Counter(row["status"] for row in books.everywhere("SELECT status FROM payments_payment"))
         crowd.close()
         books.close()
@@ -95,6 +97,20 @@ def play(*, payments: int, seed: int, rate: float, pause: float, mutant: str = "
             rested_in=rested_in,
             seconds=time.monotonic() - begun,
         )
+
+
+def _compare(stage: Stage, day: date) -> list[str]:
+    """Have our books compared with the gateways' lists of that day; the fault, when no list could be had."""
+    told = ""
+    for _ in range(TRIES):
+        try:
+            manage({**stage.env, "DATABASE_URL": stage.database_url}, "reconcile", "--day", day.isoformat())
+        except ToolError as error:
+            told = str(error).splitlines()[-1]
+            time.sleep(REST.total_seconds())  # a gateway may still be left alone
+        else:
+            return []
+    return [f"{day} could not be compared with the gateways: {told}"]
 
 
 def _let_providers_fail(stage: Stage, *, seed: int, rate: float) -> None:

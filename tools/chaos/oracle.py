@@ -21,7 +21,7 @@ from psycopg.rows import dict_row
 from tools.chaos.crowd import Wish
 
 OPEN = ("created", "processing", "requires_action")
-ROUND = 7.0  # seconds in which every attempt without an answer is asked about again
+ROUND = 5.0  # seconds in which every attempt without an answer is asked about again
 MINOR = 2  # decimals of a shilling in our books
 
 

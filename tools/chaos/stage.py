@@ -21,7 +21,7 @@ from tools.stack import ROOT, Place, Stack, manage, stack, stack_env
 WORKERS = ("worker", "worker-2")
 # Everything waits a shorter time than in production, so that a run takes minutes; nothing else differs.
 HURRY = {
-    "PAYMENT_POLL_SECONDS": ",".join(["5"] * 60),
+    "PAYMENT_POLL_SECONDS": ",".join(["3"] * 100),
     "OUTBOX_LEASE_SECONDS": "5",
     "SIMULATOR_APPROVE_AFTER": "0.5",
     "SIMULATOR_PUSH_TIMEOUT": "3",

@@ -1,5 +1,5 @@
 """Messaging for operators. Each module registers its pages; Django imports this package only."""
 
-from apps.messaging.admin import limits, messages, notifications, people, templates
+from apps.messaging.admin import limits, messages, notifications, people, suppression, templates
 
-__all__ = ["limits", "messages", "notifications", "people", "templates"]
+__all__ = ["limits", "messages", "notifications", "people", "suppression", "templates"]

@@ -28,11 +28,7 @@ def receive_callback(
     provider's and `Malformed` for junk. A report about a message that nobody knows is acknowledged and dropped: the
     answer must not tell which messages exist.
     """
-    config = settings.SMS_GATEWAYS.get(gateway)
-    if config is None or not hmac.compare_digest(config["CALLBACK_TOKEN"].encode(), token.encode()):
-        raise NotFound
-    adapter: SmsGateway = get_sms_gateway(gateway)
-    news = adapter.read_callback(Delivery(body=body, headers=headers, url=url))
+    news = _gateway_at(gateway, token).read_callback(Delivery(body=body, headers=headers, url=url))
     for report in news.reports:
         hear_report(provider=gateway, report=report)
     for text in news.inbound:
@@ -40,3 +36,18 @@ def receive_callback(
     for phone in news.opted_out:
         record_opt_out(channel=Channel.SMS, to=phone, source=Source.PROVIDER)
     return news.answer
+
+
+def permit_callbacks(*, gateway: str, token: str, headers: Mapping[str, str]) -> Mapping[str, str]:
+    """The headers for a provider that asks whether it may report here; empty when it is not one that asks.
+
+    Raises `NotFound` for an address that was never given out.
+    """
+    return _gateway_at(gateway, token).permit(headers)
+
+
+def _gateway_at(gateway: str, token: str) -> SmsGateway:
+    config = settings.SMS_GATEWAYS.get(gateway)
+    if config is None or not hmac.compare_digest(config["CALLBACK_TOKEN"].encode(), token.encode()):
+        raise NotFound
+    return get_sms_gateway(gateway)

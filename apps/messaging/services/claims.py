@@ -14,7 +14,10 @@ from apps.messaging.kinds import MessageKind
 from apps.messaging.models.messages import Message, MessageReference, MessageTry
 from apps.messaging.placeholders import MASK, find_secret, put_in_secret
 from apps.messaging.progress import MessageStatus as Status
+from apps.messaging.selectors.suppression import is_suppressed
 from apps.messaging.services.budgets import alert, count, uncount, until_tomorrow
+from apps.messaging.services.consent import is_wanted
+from apps.messaging.services.emails import email_provider, expect_reports
 from apps.messaging.services.guard import paused_until
 from apps.messaging.services.numbers import PhoneNotSupported, check_phone
 from apps.messaging.services.outcomes import MAYBE_OUT, count_tries, end, wait_for_report
@@ -27,7 +30,6 @@ from services.sms.encoding import clean_text
 from services.sms.numbers import Number
 
 Channel = Message.Channel
-MAIL: Final = Leg("email")
 SOONEST, LATEST = timedelta(seconds=5), timedelta(minutes=15)
 LOOK_AGAIN: Final = timedelta(hours=1)  # whether staff have raised a limit
 
@@ -86,7 +88,7 @@ def _claim(*, message_id: UUID, away: Collection[str]) -> Claim | timedelta | No
         # Before the status: what fails in here has sent nothing, so it may simply be tried again.
         secret = _find_secret(message)
         if message.channel == Channel.EMAIL:
-            return _begin(message, MAIL, tries, secret)
+            return _claim_mail(message, secret, tries, away)
         return _claim_text(message, secret, tries, away)
     except _Hopeless as hopeless:
         end(message, status=hopeless.status, error=hopeless.why)
@@ -96,10 +98,23 @@ def _claim(*, message_id: UUID, away: Collection[str]) -> Claim | timedelta | No
 def _find_secret(message: Message) -> str:
     if message.expires_at is not None and message.expires_at <= timezone.now():
         raise _Hopeless(Status.EXPIRED, message.error or "Too old by now: not sent.")
+    if not is_wanted(channel=message.channel, to=message.to, kind=message.kind):
+        raise _Hopeless(Status.SUPPRESSED, "Whoever it is for has said stop meanwhile.")
     secret = find_secret(message.secret) if message.secret else ""
     if secret is None:
         raise _Hopeless(Status.EXPIRED, "What it was to tell is no longer good: not sent.")
     return secret
+
+
+def _claim_mail(message: Message, secret: str, tries: list[MessageTry], away: Collection[str]) -> Claim | timedelta:
+    if is_suppressed(address=message.to):
+        raise _Hopeless(Status.SUPPRESSED, "The address bounces, or complained: not sent.")
+    leg = Leg(email_provider())
+    if leg.provider in away:
+        return _wait_for_provider(message)
+    claim = _begin(message, leg, tries, secret)
+    expect_reports(message)
+    return claim
 
 
 def _claim_text(message: Message, secret: str, tries: list[MessageTry], away: Collection[str]) -> Claim | timedelta:
@@ -132,6 +147,10 @@ def _find_leg(message: Message, number: Number, tries: list[MessageTry], away: C
         return leg
     if not away and (refused := [each for each in tries if each.outcome == MessageTry.Outcome.REFUSED]):
         raise _Hopeless(Status.FAILED, refused[-1].told)
+    return _wait_for_provider(message)
+
+
+def _wait_for_provider(message: Message) -> timedelta:
     message.error = message.error or "No provider could take it: waits."
     message.save(update_fields=["error", "updated_at"])
     return min(max((timezone.now() - message.created_at) / 4, SOONEST), LATEST)

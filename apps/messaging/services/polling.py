@@ -107,7 +107,8 @@ def _question(*, message_id: UUID, poll: int | None = None, among: Collection[st
         key=message.pk.hex,
         phone=message.to,
         provider_reference=last.provider_reference if last else "",
-        sent_at=message.first_sent_at,
+        sent_at=last.started_at if last else message.first_sent_at,
+        text="" if message.secret else message.text,
     )
     return _Question(message.provider, text)
 

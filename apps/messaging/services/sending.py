@@ -10,15 +10,15 @@ from __future__ import annotations
 import logging
 from uuid import UUID
 
-from django.core.mail import EmailMessage
-
 from apps.messaging.models.messages import Message, MessageTry
 from apps.messaging.services.claims import Claim, claim_message
-from apps.messaging.services.consent import Source, record_opt_out, unsubscribe_headers
-from apps.messaging.services.outcomes import accepted, not_taken, refused, unknown
+from apps.messaging.services.consent import Source, record_opt_out
+from apps.messaging.services.emails import accept_email, hand_over_email
+from apps.messaging.services.outcomes import not_taken, refused, unknown
 from apps.messaging.services.reports import accept_text
 from apps.messaging.services.routing import callback_url, can
 from core.crash import crash_point
+from services.email.base import EmailRefused
 from services.http import GatewayUnavailable, OutcomeUnknown
 from services.sms.base import Refusal, SmsCapability, SmsRefused, SmsRequest, SmsResult
 from services.sms.encoding import clean_text
@@ -40,10 +40,8 @@ def send_message(*, message_id: UUID) -> None:
         if claim is None:
             return
         crash_point("message_submitting")
-        if claim.message.channel == Channel.EMAIL:
-            _send_email(claim)
-            return
-        if _send_text(claim):
+        send = _send_email if claim.message.channel == Channel.EMAIL else _send_text
+        if send(claim):
             return
         if claim.attempt.reason not in ELSEWHERE:
             away.add(claim.attempt.provider)
@@ -104,11 +102,24 @@ def _note_refusal(claim: Claim, refusal: SmsRefused) -> bool:
     return False
 
 
-def _send_email(claim: Claim) -> None:
-    """E-mail has no report to wait for: a crash may repeat it, with the same Message-ID, and never loses it."""
-    message = claim.message
-    headers = {"Message-ID": f"<{message.pk}@faraja>", **unsubscribe_headers(to=message.to, kind=message.kind)}
-    email = EmailMessage(message.subject, claim.text, to=[message.to], headers=headers)
-    email.send()
+def _send_email(claim: Claim) -> bool:
+    """The same of a mail. It is repeated with the same Message-ID: after a crash at once, after silence when no report
+    has come.
+    """
+    attempt = claim.attempt
+    try:
+        result = hand_over_email(claim.message, text=claim.text)
+    except GatewayUnavailable:
+        not_taken(attempt=attempt, outcome=Outcome.UNAVAILABLE)
+        return False
+    except OutcomeUnknown:
+        unknown(attempt=attempt)
+        return True
+    except EmailRefused as refusal:
+        told = claim.without_secret(str(refusal))
+        logger.error("email refused", extra={"provider": attempt.provider, "reason": refusal.reason.value})
+        refused(attempt=attempt, reason=refusal.reason, told=told)
+        return True
     crash_point("email_accepted")
-    accepted(attempt=claim.attempt)
+    accept_email(attempt=attempt, result=result, told=claim.without_secret(result.detail))
+    return True

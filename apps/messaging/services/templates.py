@@ -26,7 +26,7 @@ from core.audit.actions import Action
 from core.audit.record import record
 from core.exceptions import NotFound, RuleViolated
 from core.locks import lock_name
-from services.sms.encoding import GSM_EXTENSION, fits_gsm
+from services.sms.encoding import measure
 
 MAX_FILLED_SUBJECT = 200  # what a message and a notification have room for
 
@@ -103,31 +103,8 @@ def preview(
 
 def _preview(channel: Channel, form: Form, told: Mapping[str, str]) -> Preview:
     text = fill(str(form.text), told)
-    parts = parts_of(text) if channel == Channel.SMS else None
+    parts = measure(text).parts if channel == Channel.SMS else None
     return Preview(channel=channel, subject=fill(str(form.subject), told), text=text, parts=parts)
-
-
-def parts_of(text: str) -> int:
-    """Of how many text messages `text` consists: 160 characters of the GSM alphabet or 70 UTF-16 units fit one, 153 or
-    67 each of several; what takes two places is not cut in the middle (3GPP TS 23.038 and 23.040).
-    """
-    is_gsm = fits_gsm(text)
-    widths = [_width(each, is_gsm=is_gsm) for each in text]
-    one, each_of_many = (160, 153) if is_gsm else (70, 67)
-    if sum(widths) <= one:
-        return 1
-    parts, used = 1, 0
-    for width in widths:
-        if used + width > each_of_many:
-            parts, used = parts + 1, 0
-        used += width
-    return parts
-
-
-def _width(character: str, *, is_gsm: bool) -> int:
-    if is_gsm:
-        return 2 if character in GSM_EXTENSION else 1
-    return 2 if ord(character) > 0xFFFF else 1
 
 
 def find_faults(template: Template, forms: Mapping[Channel, Form]) -> dict[str, list[str]]:

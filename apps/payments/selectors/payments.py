@@ -10,7 +10,7 @@ from django.db.models import Prefetch, QuerySet
 
 from apps.payments.models.payments import Attempt, Payment
 from core.exceptions import NotFound
-from core.tenancy import tenant_atomic
+from core.tenancy import tenant_joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def _with_attempts() -> QuerySet[Payment]:
     return payments
 
 
-@tenant_atomic
+@tenant_joined
 def find_status(*, payment_id: UUID) -> Watched | None:
     """How far a payment is, for those who wait outside of transactions. Cheap: one row, by its key."""
     row = Payment.objects.filter(pk=payment_id).values_list("status", "version").first()
@@ -71,7 +71,7 @@ def find_status(*, payment_id: UUID) -> Watched | None:
 
 
 # Tasks ask between transactions, where row-level security would show them nothing.
-@tenant_atomic
+@tenant_joined
 def get_attempt(*, attempt_id: UUID) -> Attempt:
     """One attempt with its payment and its observations, of the current tenant."""
     attempts = Attempt.objects.select_related("payment").prefetch_related("observations")

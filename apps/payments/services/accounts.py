@@ -27,7 +27,14 @@ from core.audit.actions import Action
 from core.audit.record import record
 from core.exceptions import NotFound, RuleViolated
 from core.sealing import SealBroken, reseal, seal, unseal
-from core.tenancy import current_tenant_id, tenant_atomic, tenant_scope, tenant_transaction
+from core.tenancy import (
+    current_tenant_id,
+    joined_transaction,
+    tenant_atomic,
+    tenant_joined,
+    tenant_scope,
+    tenant_transaction,
+)
 from services.http import GatewayUnavailable, OutcomeUnknown
 from services.payments.base import Capability, GatewayRefused, Method, PaymentGateway
 from services.payments.registry import (
@@ -85,7 +92,7 @@ class Account:
         return guarded(self.code, self.key, lambda: ask(self.gateway))
 
 
-@tenant_atomic
+@tenant_joined
 def choose_account(gateway: str) -> Account:
     """The account for new business of the tenant in scope, or `GatewayNotEnabled`.
 
@@ -101,12 +108,13 @@ def choose_account(gateway: str) -> Account:
     return account
 
 
-@tenant_atomic
 def open_account(gateway: str, account_id: UUID | None) -> Account:
     """The account that something was begun with, also when it is not offered for new business any more."""
     if account_id is None:
         return _shared(gateway)
-    return _opened(GatewayAccount.objects.get(pk=account_id))
+    with joined_transaction():
+        row = GatewayAccount.objects.get(pk=account_id)
+    return _opened(row)
 
 
 def find_account_of_address(gateway: str, address: CallbackAddress) -> Account | None:

@@ -29,9 +29,10 @@ from apps.payments.services.progress import (
     lock_attempt,
     observe_attempt,
 )
-from apps.payments.services.questions import plan_question
+from apps.payments.services.questions import plan_question, question_about
 from core.crash import crash_point
 from core.money import Money
+from core.outbox.publisher import withdraw
 from core.tenancy import tenant_atomic
 from services.http import GatewayUnavailable, OutcomeUnknown
 from services.payments.base import (
@@ -168,10 +169,12 @@ def record_charge(
     if not observe_attempt(attempt, source=source, status=status, result=result, actor=actor):
         return
     apply_cancel_wish(payment)
-    advance_payment(payment, kind="observed", cause=f"{source}: {status}", actor=actor or "system")
-    if is_answered(attempt):
-        # The question that is still on its way will find it answered.
-        Attempt.objects.filter(pk=attempt.pk).update(next_poll_at=None)
+    views = advance_payment(payment, kind="observed", cause=f"{source}: {status}", actor=actor or "system")
+    if views[attempt.pk].is_answered:
+        # What is being delivered already will find it answered.
+        withdraw(question_about(attempt), expiry_of(attempt))
+        if attempt.next_poll_at is not None:
+            Attempt.objects.filter(pk=attempt.pk).update(next_poll_at=None)
     elif attempt.next_poll_at is None:
         _schedule_poll(attempt)
 
@@ -238,6 +241,11 @@ def _ask(attempt: Attempt) -> None:
 def id_of(attempt: Attempt) -> ChargeId:
     """By what the gateway knows the charge."""
     return ChargeId(reference=attempt.reference, provider_reference=attempt.provider_reference)
+
+
+def expiry_of(attempt: Attempt) -> str:
+    """Under what name the outbox keeps the end of our patience with an attempt."""
+    return f"expiry:{attempt.pk}"
 
 
 def request_of(attempt: Attempt, account: Account) -> ChargeRequest:

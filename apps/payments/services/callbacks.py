@@ -15,7 +15,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
+from django.db import IntegrityError, InterfaceError, OperationalError
 from django.db.models import F
 from django.utils import timezone
 
@@ -80,22 +80,24 @@ def receive_callback(*, gateway: str, token: str, body: bytes, headers: Mapping[
         raise NotFound
     delivery = Delivery(body=body, headers=headers)
     event_key = _key_of(_read(account, delivery), delivery)
-    with tenant_transaction():
-        stored, is_new = InboxDelivery.objects.get_or_create(
-            gateway=gateway,
-            account_id=account.key,
-            event_key=event_key,
-            defaults={
-                "tenant_id": account.tenant_id,
-                "body": delivery.body,
-                "headers": _kept(delivery, *account.gateway.kept_headers),
-                "trust": account.gateway.trust,
-            },
-        )
-        if is_new:
-            publish("gateway.callback_received", {"delivery_id": str(stored.pk)})
-        else:
-            InboxDelivery.objects.filter(pk=stored.pk).update(seen=F("seen") + 1)
+    fresh = InboxDelivery(
+        gateway=gateway,
+        account_id=account.key,
+        event_key=event_key,
+        tenant_id=account.tenant_id,
+        body=delivery.body,
+        headers=_kept(delivery, *account.gateway.kept_headers),
+        trust=account.gateway.trust,
+    )
+    known = InboxDelivery.objects.filter(gateway=gateway, account_id=account.key, event_key=event_key)
+    try:
+        with tenant_transaction():
+            if not known.update(seen=F("seen") + 1):
+                fresh.save(force_insert=True)
+                publish("gateway.callback_received", {"delivery_id": str(fresh.pk)})
+    except IntegrityError:  # the same news twice at once
+        if not known.update(seen=F("seen") + 1):
+            raise
     crash_point("inbox_committed")
 
 
@@ -178,13 +180,18 @@ def process_callback(*, delivery_id: UUID) -> None:
         return
     try:
         outcome = _act_on(stored)
-    except (RetryLater, OperationalError, InterfaceError, SealBroken):
+    except RetryLater:
+        InboxDelivery.objects.filter(pk=delivery_id).update(subject_id=stored.subject_id)
+        raise
+    except (OperationalError, InterfaceError, SealBroken):
         raise  # nothing is wrong with the news
     except Exception as error:
         if not _park(stored, error):
             raise
         return
-    InboxDelivery.objects.filter(pk=delivery_id).update(processed_at=timezone.now(), outcome=outcome, error="")
+    InboxDelivery.objects.filter(pk=delivery_id).update(
+        processed_at=timezone.now(), outcome=outcome, error="", subject_id=stored.subject_id
+    )
 
 
 def replay_delivery(*, delivery_id: UUID, actor_id: UUID) -> None:
@@ -221,7 +228,8 @@ def _act_on(stored: InboxDelivery) -> str:
         if route is None or route.account_id != stored.account_id or route.kind != event.subject.value:
             outcomes.append(_without_owner(stored, event, route))
             continue
-        _note_subject(stored, route.subject_id)
+        # Whom it is (first) about: operators find it with the payment, also when processing it fails.
+        stored.subject_id = stored.subject_id or route.subject_id
         with tenant_scope(route.tenant_id):
             try:
                 outcomes.append(APPLY[event.subject](route.subject_id, account, Trust(stored.trust), event.result))
@@ -234,13 +242,6 @@ def _act_on(stored: InboxDelivery) -> str:
     if waits := [each for each in outcomes if isinstance(each, timedelta)]:
         raise RetryLater(min(waits))
     return "; ".join(dict.fromkeys(str(each) for each in outcomes))[:50] or "not about a payment"
-
-
-def _note_subject(stored: InboxDelivery, subject_id: UUID) -> None:
-    """Whom it was (first) about, so that operators find it with the payment, also when processing it fails."""
-    if stored.subject_id is None:
-        stored.subject_id = subject_id
-        InboxDelivery.objects.filter(pk=stored.pk).update(subject_id=subject_id)
 
 
 def apply_charge_news(attempt_id: UUID, account: Account, trust: Trust, result: ChargeResult) -> str:
@@ -316,7 +317,10 @@ def _park(stored: InboxDelivery, error: Exception) -> bool:
     told = redact(f"{type(error).__name__}: {error}")[:300]
     is_last = stored.tries + 1 >= MAX_TRIES
     InboxDelivery.objects.filter(pk=stored.pk).update(
-        tries=F("tries") + 1, error=told, **({"parked_at": timezone.now(), "outcome": "parked"} if is_last else {})
+        tries=F("tries") + 1,
+        error=told,
+        subject_id=stored.subject_id,
+        **({"parked_at": timezone.now(), "outcome": "parked"} if is_last else {}),
     )
     if is_last:
         logger.error("callback parked", extra={"gateway": stored.gateway, "delivery_id": str(stored.pk), "error": told})

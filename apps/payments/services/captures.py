@@ -10,11 +10,11 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from apps.payments.derivation import AttemptView
+from apps.payments.derivation import AttemptStatus, AttemptView
 from apps.payments.models.ledger import LedgerLine
 from apps.payments.models.payments import Attempt, Payment
 from apps.payments.models.transfers import Refund
-from apps.payments.services.ledger import record_line
+from apps.payments.services.ledger import write_line
 from apps.payments.transfers import RELEASED
 from core.money import Money
 
@@ -30,6 +30,8 @@ def balance_books(payment: Payment, views: Sequence[tuple[Attempt, AttemptView]]
 
     Returns what a person should look at. To be called after any news about the payment's attempts or refunds.
     """
+    if not any(_has_moved(attempt, view) for attempt, view in views):
+        return frozenset()  # there are no lines either
     lines = list(LedgerLine.objects.filter(payment=payment))
     for attempt, view in views:
         lines += _write_capture(payment, attempt, view, [line for line in lines if line.attempt_id == attempt.pk])
@@ -41,6 +43,11 @@ def balance_books(payment: Payment, views: Sequence[tuple[Attempt, AttemptView]]
     payment.captured = _sum(lines, CAME_IN, payment.currency)
     payment.refunded = -_sum(lines, WENT_BACK, payment.currency)
     return frozenset({"refunded_elsewhere"} if is_foreign else ())
+
+
+def _has_moved(attempt: Attempt, view: AttemptView) -> bool:
+    """Whether anybody ever reported that money moved by this attempt: such a word stands for ever."""
+    return view.status is AttemptStatus.SETTLED or any(each.refunded for each in attempt.observations.all())
 
 
 def _write_capture(
@@ -95,7 +102,7 @@ def _write_foreign_refund(
 
 
 def _write(kind: str, money: Money, payment: Payment, attempt: Attempt, key: str) -> LedgerLine:
-    record_line(
+    return write_line(
         kind,
         money,
         key=key,
@@ -104,8 +111,6 @@ def _write(kind: str, money: Money, payment: Payment, attempt: Attempt, key: str
         payment_id=payment.pk,
         attempt_id=attempt.pk,
     )
-    line: LedgerLine = LedgerLine.objects.get(key=key)
-    return line
 
 
 def _sum(lines: Iterable[LedgerLine], kinds: frozenset[LedgerLine.Kind], currency: str) -> int:

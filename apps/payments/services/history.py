@@ -22,7 +22,8 @@ def append_event(
 ) -> None:
     """Write the line for the present version of `subject`, which the caller holds locked and has just saved."""
     named = {"payment": subject} if isinstance(subject, Payment) else {"payout": subject}
-    last = PaymentEvent.objects.filter(**named).order_by("-seq").first()
+    lines = PaymentEvent.objects.filter(**named).order_by("-seq").values_list("hash", flat=True)
+    previous = lines.first() if subject.version > 1 else None
     event = PaymentEvent(
         **named,
         seq=subject.version,
@@ -33,7 +34,7 @@ def append_event(
         actor=actor,
         at=at,
         data=data,
-        previous_hash=last.hash if last else "",
+        previous_hash=previous or "",
     )
     event.hash = hash_of(event)
     event.save()

@@ -27,3 +27,19 @@ def record_line(kind: str, money: Money, *, key: str, gateway: str, account_id: 
         },
     )
     return bool(is_new)
+
+
+def write_line(
+    kind: str, money: Money, *, key: str, gateway: str, account_id: UUID | None, **subjects: Any
+) -> LedgerLine:
+    """Write a line of which the caller, who holds the lock, knows that it does not stand there yet."""
+    line: LedgerLine = LedgerLine.objects.create(
+        key=key,
+        kind=kind,
+        amount=money.amount,
+        currency=money.currency,
+        gateway=gateway,
+        account_id=account_id,
+        **subjects,
+    )
+    return line

@@ -18,7 +18,7 @@ from apps.payments.models.accounts import GatewayReference
 from apps.payments.models.payments import Attempt, Observation, Payment
 from apps.payments.references import new_reference
 from apps.payments.services.accounts import Account, choose_account
-from apps.payments.services.attempts import begin_submission, end_submission, request_of
+from apps.payments.services.attempts import begin_submission, end_submission, expiry_of, request_of
 from apps.payments.services.breaker import GatewayResting
 from apps.payments.services.inline import call_patiently
 from apps.payments.services.progress import advance_payment, lock_payment, observe_attempt
@@ -26,7 +26,7 @@ from apps.payments.services.references import remember_reference
 from core.exceptions import Conflict, NotFound, RuleViolated
 from core.money import AmountNotRepresentable, Money
 from core.outbox.publisher import hasten, publish
-from core.tenancy import tenant_atomic, tenant_transaction
+from core.tenancy import tenant_atomic
 from services.http import GatewayUnavailable
 from services.payments.base import (
     AmountOutOfRange,
@@ -156,8 +156,7 @@ def start_payment(
     )
     attempt = _plan_attempt(payment, account, number=1)
     try:
-        with tenant_transaction():
-            payment.save(force_insert=True)
+        payment.save(force_insert=True)
     except IntegrityError:
         if not client_reference:
             raise
@@ -304,10 +303,12 @@ def _begin_attempt(
 ) -> None:
     attempt.save(force_insert=True)
     remember_reference(account, attempt.reference, kind=GatewayReference.Kind.CHARGE, subject_id=attempt.pk)
-    advance_payment(payment, kind=kind, cause=f"attempt {attempt.number}", actor=actor)
+    first = attempt if attempt.number == 1 else None
+    advance_payment(payment, kind=kind, cause=f"attempt {attempt.number}", actor=actor, begins_with=first)
     delay = None if attempt.method == Method.PUSH else WORKER_TAKES_OVER_AFTER
     publish("payment.started", {"attempt_id": str(attempt.pk)}, aggregate=aggregate_of(attempt), delay=delay)
-    publish("payment.expiring", {"payment_id": str(payment.pk), "attempt": attempt.number}, delay=lifetime)
+    told = {"payment_id": str(payment.pk), "attempt": attempt.number}
+    publish("payment.expiring", told, aggregate=expiry_of(attempt), delay=lifetime)
 
 
 @tenant_atomic

@@ -50,8 +50,7 @@ def lock_payment(payment_id: UUID) -> Payment:
 
 def lock_attempt(attempt_id: UUID) -> tuple[Payment, Attempt]:
     """The payment first, then the attempt: everybody locks in this order, or two of them would deadlock."""
-    payment_id = Attempt.objects.values_list("payment_id", flat=True).get(pk=attempt_id)
-    payment: Payment = Payment.objects.select_for_update().get(pk=payment_id)
+    payment: Payment = Payment.objects.select_for_update(of=("self",)).get(attempts=attempt_id)
     attempt: Attempt = Attempt.objects.select_for_update().get(pk=attempt_id)
     attempt.payment = payment
     return payment, attempt
@@ -109,6 +108,11 @@ def view_of(attempt: Attempt) -> AttemptView:
     )
 
 
+def view_of_new(attempt: Attempt) -> AttemptView:
+    """The same of one of which nothing can have been observed yet."""
+    return derive_attempt(AttemptStatus(attempt.own_mark), (), number=attempt.number)
+
+
 def _seen(attempt: Attempt) -> list[Seen]:
     return [
         Seen(
@@ -161,17 +165,29 @@ def apply_cancel_wish(payment: Payment) -> bool:
 
 
 def advance_payment(
-    payment: Payment, *, kind: str, cause: str, actor: str = "system", data: Mapping[str, Any] | None = None
-) -> None:
-    """Derive the payment's status and sums under its lock, write them with one line of history, tell who listens."""
-    views = derive_attempts(payment)
+    payment: Payment,
+    *,
+    kind: str,
+    cause: str,
+    actor: str = "system",
+    data: Mapping[str, Any] | None = None,
+    begins_with: Attempt | None = None,
+) -> dict[UUID, AttemptView]:
+    """Derive the payment's status and sums under its lock, write them with one line of history, tell who listens.
+
+    `begins_with`: the attempt with which the payment has just begun, so that there is nothing else to be read. Returns
+    what was derived of the attempts, by their ids.
+    """
+    views = derive_attempts(payment) if begins_with is None else [(begins_with, view_of_new(begins_with))]
     outcome = derive_payment(
         payment.money,
         [view for _attempt, view in views],
         is_cancel_asked=payment.cancel_asked_at is not None,
         decision=payment.review_decision,
     )
-    anomalies = outcome.anomalies | balance_books(payment, views)
+    anomalies = outcome.anomalies
+    if begins_with is None:
+        anomalies |= balance_books(payment, views)
     before, after = PaymentStatus(payment.status), outcome.status
     if before is not after and after not in ALLOWED[before]:
         logger.error("illegal transition", extra={"payment_id": str(payment.pk), "from": before, "to": after})
@@ -196,6 +212,7 @@ def advance_payment(
         told = {"payment_id": str(payment.pk), "anomalies": new_anomalies}
         publish("payment.anomaly", told, aggregate=f"payment:{payment.pk}")
     transaction.on_commit(partial(wake, waiting_topic(payment.pk)))
+    return {attempt.pk: view for attempt, view in views}
 
 
 def waiting_topic(payment_id: UUID) -> str:

@@ -14,6 +14,11 @@ from apps.payments.schedule import jittered, next_wait
 from core.outbox.publisher import publish
 
 
+def question_about(row: Attempt | Transfer) -> str:
+    """Under what name the outbox keeps the next question about `row`."""
+    return f"question:{row.pk}"
+
+
 def plan_question(row: Attempt | Transfer, event: str, told: Mapping[str, Any]) -> None:
     """Publish `event` for the next question, or leave `next_poll_at` empty after a week: then a person has to look.
 
@@ -25,5 +30,5 @@ def plan_question(row: Attempt | Transfer, event: str, told: Mapping[str, Any]) 
     if wait is not None:
         wait = jittered(wait)
         row.next_poll_at = timezone.now() + wait
-        publish(event, {**told, "poll": row.polls}, delay=wait)
+        publish(event, {**told, "poll": row.polls}, aggregate=question_about(row), delay=wait)
     row.save(update_fields=["polls", "next_poll_at", "updated_at"])

@@ -53,7 +53,7 @@ from core.later import Later, Unfinished
 from core.openapi import operation
 from core.pagination import paginated_response
 from core.response_wrapper import success_response
-from core.tenancy import tenant_transaction
+from core.tenancy import joined_transaction
 from core.throttling.decorator import by_person, limited
 from core.views import APIView
 
@@ -97,7 +97,7 @@ KEY_REFUSALS = (NotAMember, TenantSuspended, ScopeMissing, ApiKeyInvalid)
 
 
 def _shown(payment_id: UUID) -> Any:
-    with tenant_transaction():
+    with joined_transaction():
         return PaymentOutput(get_payment(payment_id=payment_id)).data
 
 

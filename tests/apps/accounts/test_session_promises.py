@@ -103,7 +103,7 @@ def test_of_two_tabs_that_refresh_together_the_loser_signs_nobody_out(figure: Fi
 
             def race(tab: Tab, barrier: threading.Barrier = barrier) -> None:
                 try:
-                    barrier.wait(10)
+                    barrier.wait(60)
                     tab.send()
                 finally:
                     connections.close_all()

@@ -18,12 +18,10 @@ from apps.messaging.channels import Channel
 from apps.messaging.models.messages import Message
 from apps.messaging.models.templates import TemplateVersion
 from apps.messaging.selectors.templates import LANGUAGES, default_form
-from apps.messaging.services import templates
 from apps.messaging.services.receipts import send_receipt
 from apps.messaging.services.templates import (
     WordingRefused,
     find_faults,
-    parts_of,
     preview,
     publish_version,
     render,
@@ -41,6 +39,7 @@ from apps.messaging.wordings import (
     values_for,
 )
 from core.audit.actions import Action
+from services.sms.encoding import measure
 from tests.envelope import refusal_of
 from tests.factories.accounts import Member
 from tests.factories.operators import browser_of, lines, make_operator
@@ -191,8 +190,8 @@ def test_no_value_changes_what_a_text_says_or_how_much_it_costs(figure, record_f
         assert len(values["amount"]) <= 30
         assert len(values["reference"]) <= 64
         assert not set("{}\r\n\x00\x1b\u202e\u2066\u200b") & set(text)
-        assert parts_of(text) <= MAX_SMS_PARTS
-        most = max(most, parts_of(text))
+        assert measure(text).parts <= MAX_SMS_PARTS
+        most = max(most, measure(text).parts)
 
     check()
     record_figure(f"{count} pairs of values, at most {most} parts, 0 placeholders or lines added")
@@ -248,7 +247,7 @@ def test_a_name_with_a_placeholder_in_it_adds_no_second_link(in_tenant):
     ],
 )
 def test_parts_are_counted_as_the_standard_has_it(text, parts):
-    assert parts_of(text) == parts
+    assert measure(text).parts == parts
 
 
 # --- Versions --------------------------------------------------------------------------------------------------------
@@ -389,7 +388,7 @@ def test_a_preview_says_what_would_be_read_and_what_it_comes_to(member_client):
     assert (data["language"], sms["channel"], email["channel"]) == ("sw", "sms", "email")
     assert "TZS 5,000" in sms["text"]  # the example
     assert "\U0001f600" * 61 + "..." in sms["text"]
-    assert (sms["parts"], email["parts"]) == (parts_of(sms["text"]), None)
+    assert (sms["parts"], email["parts"]) == (measure(sms["text"]).parts, None)
 
 
 @pytest.mark.parametrize(
@@ -416,7 +415,7 @@ def test_the_list_of_templates_costs_the_same_however_many_versions_there_are(me
     for number in range(4):
         publish(operator, f"{number} {{amount}} {{reference}}", LANGUAGES[number % 2])
 
-    assert queries() == none <= 5
+    assert queries() == none <= 6
 
 
 # --- The admin -------------------------------------------------------------------------------------------------------
@@ -508,7 +507,7 @@ def test_a_preview_without_a_version_shows_the_default(db):
     (shown,) = preview(key="phone_changed", language="en")
 
     assert shown.text.startswith("The phone number of your account was changed.")
-    assert templates.parts_of(shown.text) == shown.parts == 1
+    assert measure(shown.text).parts == shown.parts == 1
 
 
 def test_a_member_is_no_operator(member: Member):

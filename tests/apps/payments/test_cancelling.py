@@ -121,7 +121,7 @@ def test_money_for_a_cancelled_payment_settles_late(gateway, in_tenant):
     found = hear(payment, PAID)
 
     assert (found.status, found.is_late_settlement, found.failure_code) == ("settled", True, "")
-    assert OutboxEvent.objects.filter(name="payment.settled").count() == 1
+    assert OutboxEvent.objects.filter(name="payment.settled").values("event_id").distinct().count() == 1
 
 
 def test_repeating_it_changes_nothing(gateway, in_tenant):

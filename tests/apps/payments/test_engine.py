@@ -189,7 +189,7 @@ def test_the_same_news_twice_is_one_observation_and_one_event(gateway, in_tenant
         record_charge(attempt_id=attempt.pk, source=source, result=PAID)
 
     assert Observation.objects.count() == 1
-    assert len(events("payment.settled")) == 1
+    assert len({event.event_id for event in events("payment.settled")}) == 1
     payment.refresh_from_db()
     assert payment.captured == payment.amount
     assert payment.applied_attempt_id == attempt.pk
@@ -237,6 +237,20 @@ def test_polling_goes_on_until_the_gateway_has_answered(gateway, in_tenant):
     assert len(events("attempt.poll_due")) == 4
     attempt.refresh_from_db()
     assert attempt.next_poll_at is None
+
+
+def test_an_answered_attempt_is_neither_asked_about_nor_expired(gateway, in_tenant):
+    payment, attempt = start(in_tenant)
+    other, other_attempt = start(in_tenant)
+    gateway.charges = [PENDING, PENDING]
+    for each in (attempt, other_attempt):
+        submit_attempt(attempt_id=each.pk)
+
+    record_charge(attempt_id=attempt.pk, source="webhook", result=PAID)
+
+    waiting = OutboxEvent.objects.filter(done_at=None, name__in=("attempt.poll_due", "payment.expiring"))
+    assert {event.aggregate for event in waiting} == {f"question:{other_attempt.pk}", f"expiry:{other_attempt.pk}"}
+    assert (status_of(payment), status_of(other)) == (PaymentStatus.SETTLED, PaymentStatus.PROCESSING)
 
 
 def test_a_poll_that_is_delivered_twice_asks_and_plans_once(gateway, in_tenant):

@@ -52,7 +52,7 @@ def kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transactional_db: None
 
     yield ask
     stdin.close()
-    assert parent.wait(timeout=10) == 0
+    assert parent.wait(timeout=60) == 0
     stdout.close()
 
 

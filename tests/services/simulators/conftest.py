@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import signal
 import socket
@@ -73,6 +74,22 @@ class Receiver:
     callbacks: list[Received] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     delay: float = 0.0
+    arriving: set[Any] = field(default_factory=set)  # connections whose callback is not kept yet
+
+    def forget(self) -> None:
+        """Keep nothing of what was sent until now, not even what has been sent and not been read."""
+        port = int(self.url.rpartition(":")[2])
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as last_in_the_queue:
+            last_in_the_queue.request("GET", "/")
+            last_in_the_queue.getresponse()
+        end = time.monotonic() + 1
+        while self.arriving and time.monotonic() < end:
+            time.sleep(0.02)
+        for connection in list(self.arriving):  # opened by a sender that was told to stop before it said anything
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        wait_for(lambda: not self.arriving)
+        self.callbacks.clear()
 
     def about(self, reference: str) -> list[dict[str, Any]]:
         """ClickPesa's callbacks about one reference, in their order of arrival."""
@@ -103,6 +120,7 @@ def receiving() -> Iterator[Receiver]:
             receiver.callbacks.append(
                 Received(path=self.path, body=fields_of(raw), at=time.time(), raw=raw, headers=headers)
             )
+            receiver.arriving.discard(self.request)
             time.sleep(receiver.delay)
             self.send_response(receiver.answers.pop(0) if receiver.answers else 200)
             self.send_header("Content-Length", "0")
@@ -111,7 +129,16 @@ def receiving() -> Iterator[Receiver]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    class Server(ThreadingHTTPServer):
+        def process_request(self, request: Any, client_address: Any) -> None:
+            receiver.arriving.add(request)
+            super().process_request(request, client_address)
+
+        def shutdown_request(self, request: Any) -> None:
+            receiver.arriving.discard(request)
+            super().shutdown_request(request)
+
+    server = Server(("127.0.0.1", port), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield receiver
@@ -219,8 +246,9 @@ def shared_simulator(receiving: Receiver, mail_dir: Path) -> Iterator[Simulator]
 
 @pytest.fixture
 def simulator(shared_simulator: Simulator, receiver: Receiver) -> Simulator:
-    """The shared process with an empty ledger."""
+    """The shared process with an empty ledger, and nothing of the test before on its way."""
     shared_simulator.http.post("/simulator/reset").raise_for_status()
+    receiver.forget()
     shared_simulator.control("customer", mode="auto")
     shared_simulator.control("faults/rates", rate=0, callback_rate=0)
     return shared_simulator

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from importlib import import_module
 from itertools import count
 from typing import Any, ClassVar
@@ -124,6 +125,7 @@ class Played:
             phone=wish.phone or f"+25571{number:07d}",
             text=wish.text or f"Habari ya asubuhi {number}",
             sender=wish.sender,
+            first_sent=datetime.now(UTC),
             callback_url=f"{self._stage.receiver_url}/{self.code}",
         )
 

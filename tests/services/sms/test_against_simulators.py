@@ -8,7 +8,7 @@ from its case file; `cases/__init__.py` says how a gateway plugs in.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -28,7 +28,7 @@ from services.sms.base import (
 from tests.services.payments.stage import at_once
 from tests.services.simulators.conftest import wait_for
 from tests.services.sms.provider_case import GATEWAYS, gateways_with, recorded_reasons
-from tests.services.sms.stage import Played, Stage, Wish, played, staged
+from tests.services.sms.stage import Played, Stage, Wish, played
 
 BEFORE, AFTER = ("silence_before", "error_before"), ("silence_after", "error_after", "malformed", "reset")
 UNDERWAY = {MessageStatus.QUEUED, MessageStatus.SENT}
@@ -47,12 +47,6 @@ TEXTS = {
     "several parts of UCS-2": "Kar\u00edbu sana \u2713 " * 20,
 }
 PARTS = {"several parts": 3, "several parts of UCS-2": 5}
-
-
-@pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    with staged() as running:
-        yield running
 
 
 @pytest.fixture(params=gateways_with())

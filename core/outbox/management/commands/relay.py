@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import close_old_connections
 
+from core.connections import let_go_of_bad_connections
 from core.outbox import relay
 
 
@@ -30,7 +30,7 @@ class Command(BaseCommand):
 
             def carry(row_id: int, token: uuid.UUID) -> None:
                 try:
-                    close_old_connections()
+                    let_go_of_bad_connections()
                     relay.deliver(row_id, token)
                 finally:
                     free.release()
