@@ -98,6 +98,10 @@ class Message(BaseModel, TenantModel):
         return Money(self.price, self.currency) if self.currency else None
 
     @property
+    def shown_encoding(self) -> str | None:
+        return self.encoding or None
+
+    @property
     def client_key(self) -> str:
         """The name that whoever asked for it over the API gave it; empty without one."""
         return self.key.removeprefix(CLIENT_KEY) if self.key.startswith(CLIENT_KEY) else ""

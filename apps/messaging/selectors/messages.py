@@ -30,7 +30,7 @@ class HistoryEntry:
     at: datetime
     event: HistoryEvent
     provider: str = ""
-    outcome: str = ""
+    outcome: str | None = None
     reason: str = ""
     status: str | None = None
     message_id: UUID | None = None

@@ -189,6 +189,12 @@ class MessageFilterInput(FilterInput):
 
 class MessageOutput(OutputModelSerializer[Message]):
     text = serializers.CharField(source="shown_text", help_text="A code in it is masked.")
+    encoding = serializers.ChoiceField(
+        choices=Message.Encoding.choices,
+        source="shown_encoding",
+        allow_null=True,
+        help_text="Null for an e-mail, and for a text that nobody wants.",
+    )
     price = MoneyField(source="money", allow_null=True, help_text="Of one sending. Null for an e-mail.")
     key = serializers.CharField(source="client_key", help_text="Your own name for it; empty without one.")
 
@@ -216,7 +222,7 @@ class HistoryEntryOutput(OutputSerializer[Any]):
     at = serializers.DateTimeField()
     event = serializers.ChoiceField(choices=HistoryEvent.choices)
     provider = serializers.CharField(help_text="Of a try or a report; empty otherwise.")
-    outcome = serializers.ChoiceField(choices=[("", ""), *MessageTry.Outcome.choices], help_text="Of a try.")
+    outcome = serializers.ChoiceField(choices=MessageTry.Outcome.choices, allow_null=True, help_text="Of a try.")
     reason = serializers.CharField(help_text="Why a try was refused: `number`, `text`, `opted_out`, `sender`, ...")
     status = serializers.ChoiceField(choices=MessageStatus.choices, allow_null=True, help_text="Of a report.")
     message_id = serializers.UUIDField(allow_null=True, help_text="The message as which it was sent again.")

@@ -67,7 +67,7 @@ SENT_EXAMPLE = MESSAGE_EXAMPLE | {
     "sent_at": "2026-11-20T09:00:01Z",
     "delivered_at": "2026-11-20T09:00:04Z",
 }
-_ENTRY: dict[str, Any] = {"provider": "", "outcome": "", "reason": "", "status": None, "message_id": None}
+_ENTRY: dict[str, Any] = {"provider": "", "outcome": None, "reason": "", "status": None, "message_id": None}
 STORY_EXAMPLE = {
     "message": SENT_EXAMPLE,
     "history": [
