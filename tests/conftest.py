@@ -21,12 +21,13 @@ from tests.limits import PATIENT, redis_may_take
 
 pytest_plugins = ["tests.figures", "tests.schedule", "tests.wire_spy"]
 
-# A computer that is busy with other tests is slow, not wrong.
-hypothesis_settings.register_profile("suite", deadline=None)
-hypothesis_settings.load_profile("suite")
+# A computer that is busy with other tests is slow, not wrong. Every run draws other examples, so few at a time will do.
+hypothesis_settings.register_profile("suite", deadline=None, max_examples=40)
+hypothesis_settings.register_profile("full figures", deadline=None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    hypothesis_settings.load_profile("full figures" if config.getoption("full_figures") else "suite")
     config.pluginmanager.register(templates)  # the kits have imported it: too late for a name in `pytest_plugins`
 
 

@@ -65,7 +65,8 @@ def send(ledger: Ledger, url: str, callbacks: list[NewCallback], *, seconds: flo
 
 
 def names(receiver) -> list[str]:
-    return [callback.body["name"] for callback in receiver.callbacks]
+    # Another test's simulator may still be telling its news to the same address.
+    return [callback.body["name"] for callback in receiver.callbacks if "name" in callback.body]
 
 
 def test_callbacks_go_in_order_of_their_time_not_of_their_making(receiver):
